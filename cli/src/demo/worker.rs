@@ -1,0 +1,198 @@
+//! A worker: a process of its own that sends its share of the messages, or receives until there are no more.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use clap::Args;
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, getppid};
+use semring::Options;
+
+use crate::failure::{Context, Failure};
+use crate::signals::Signals;
+
+use super::board::{Board, End, Note};
+use super::ledger::Ledger;
+use super::message::{self, Stamp};
+use super::plan::{Plan, Role, Transport};
+use super::{pipe, ring};
+
+/// How long a worker that is told to stop may take to leave the channel.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How long a worker that is ready sleeps between looks at the starting signal.
+const BLINK: Duration = Duration::from_micros(50);
+
+/// Part of `semring demo`, which starts it.
+#[derive(Args)]
+pub(crate) struct Worker {
+    role: Role,
+    index: usize,
+    plan: String,
+}
+
+/// Why a worker stops.
+pub(super) enum Stop {
+    /// The stream is at its end.
+    End,
+    /// No consumer is left.
+    Disconnected,
+    Signalled,
+    Failed(String),
+}
+
+/// Where a producer sends to.
+pub(super) trait Outlet {
+    /// Sends all of them; fails with how many it did send.
+    fn send(&mut self, messages: &[Vec<u8>]) -> Result<(), (usize, Stop)>;
+}
+
+/// Where a consumer receives from.
+pub(super) trait Inlet {
+    /// Receives what it receives at a time into the books.
+    fn receive(&mut self, ledger: &mut Ledger<'_>) -> Result<(), Stop>;
+}
+
+impl Worker {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let plan: Plan = serde_json::from_str(&self.plan).context("not started by semring demo")?;
+        // Nothing has to be put in order at the end of a pipe, and a read from one cannot be cancelled.
+        let grace = if matches!(plan.transport, Transport::Pipe) { Duration::ZERO } else { GRACE };
+        let signals = Signals::handle(grace).context("cannot handle signals")?;
+        follow_parent(&plan).context("cannot follow the parent")?;
+        let board = inherited(io::stdin()).and_then(|memory| Board::open(&plan, memory));
+        let worker = Running { plan: &plan, board: &board.context("shared memory")?, signals: &signals, index: self.index };
+        let stop = match self.role {
+            Role::Producer => worker.produce(),
+            Role::Consumer => worker.consume(),
+        };
+        let (end, result) = match stop {
+            Stop::End => (End::Finished, Ok(())),
+            Stop::Disconnected => (End::Disconnected, Ok(())),
+            Stop::Signalled => (End::Stopped, Ok(())),
+            Stop::Failed(message) => {
+                let who = format!("demo {} {}", self.role.name(), self.index);
+                (End::Failed, Err(Failure::new(format_args!("{who}: {message}"))))
+            }
+        };
+        worker.board.note(self.role, self.index, Note::EndedAt, message::now());
+        worker.board.note(self.role, self.index, Note::End, end as u64);
+        if is_orphan(&plan) {
+            // The parent would have removed the channel. The first of us to come here does; the others find none.
+            if let Transport::Channel(name) = &plan.transport {
+                let _ = Options::new().open(name.as_str()).and_then(semring::Channel::remove);
+            }
+        }
+        result
+    }
+}
+
+struct Running<'a> {
+    plan: &'a Plan,
+    board: &'a Board,
+    signals: &'a Signals,
+    index: usize,
+}
+
+impl Running<'_> {
+    fn produce(&self) -> Stop {
+        match &self.plan.transport {
+            Transport::Channel(name) => match ring::Sender::open(name, self.signals) {
+                Ok(sender) => self.send_all(sender),
+                Err(error) => Stop::Failed(error.to_string()),
+            },
+            Transport::Pipe => match inherited(io::stdout()) {
+                Ok(pipe) => self.send_all(pipe::Sender::new(pipe, self.plan)),
+                Err(error) => Stop::Failed(error.to_string()),
+            },
+        }
+    }
+
+    fn consume(&self) -> Stop {
+        match &self.plan.transport {
+            Transport::Channel(name) => match ring::Receiver::open(name, self.plan, self.signals) {
+                Ok(receiver) => self.receive_all(receiver),
+                Err(error) => Stop::Failed(error.to_string()),
+            },
+            Transport::Pipe => match inherited(io::stdout()) {
+                Ok(pipe) => self.receive_all(pipe::Receiver::new(pipe, self.plan)),
+                Err(error) => Stop::Failed(error.to_string()),
+            },
+        }
+    }
+
+    /// The run begins when all are there: how long processes take to start is not measured.
+    fn await_start(&self, role: Role) -> Option<Stop> {
+        self.board.note(role, self.index, Note::Ready, 1);
+        while self.board.started() == 0 {
+            if self.signals.caught().is_some() {
+                return Some(Stop::Signalled);
+            }
+            std::thread::sleep(BLINK);
+        }
+        None
+    }
+
+    fn send_all(&self, mut outlet: impl Outlet) -> Stop {
+        if let Some(stop) = self.await_start(Role::Producer) {
+            return stop;
+        }
+        let (quota, first, stride) = (self.plan.quota(self.index), self.plan.first(self.index), self.plan.stride());
+        let mut messages = vec![vec![0; self.plan.size]; self.plan.batch];
+        let mut sent = 0;
+        while sent < quota {
+            if self.signals.caught().is_some() {
+                return Stop::Signalled;
+            }
+            let count = (quota - sent).min(messages.len() as u64) as usize;
+            for (number, bytes) in (sent..).zip(&mut messages[..count]) {
+                let measured = (first + number) % stride == 0;
+                let sent_at = if measured { message::now() } else { 0 };
+                message::write(bytes, &Stamp { producer: self.index, number, sent_at });
+            }
+            let result = outlet.send(&messages[..count]);
+            sent += result.as_ref().map_or_else(|(sent, _)| *sent, |()| count) as u64;
+            self.board.note(Role::Producer, self.index, Note::Done, sent);
+            if let Err((_, stop)) = result {
+                return stop;
+            }
+        }
+        Stop::End
+    }
+
+    fn receive_all(&self, mut inlet: impl Inlet) -> Stop {
+        if let Some(stop) = self.await_start(Role::Consumer) {
+            return stop;
+        }
+        let mut ledger = Ledger::open(self.plan, self.board, self.index);
+        loop {
+            if self.signals.caught().is_some() {
+                return Stop::Signalled;
+            }
+            if let Err(stop) = inlet.receive(&mut ledger) {
+                return stop;
+            }
+        }
+    }
+}
+
+/// A worker does not outlive its parent: the kernel sends it SIGTERM then.
+fn follow_parent(plan: &Plan) -> io::Result<()> {
+    prctl::set_pdeathsig(Signal::SIGTERM)?;
+    if is_orphan(plan) {
+        // The parent was gone before we asked.
+        signal_hook::low_level::raise(signal_hook::consts::SIGTERM)?;
+    }
+    Ok(())
+}
+
+fn is_orphan(plan: &Plan) -> bool {
+    getppid() != Pid::from_raw(plan.parent as i32)
+}
+
+/// The parent hands the shared memory over as standard input, and the pipe, whichever end, as standard output.
+fn inherited(stream: impl AsFd) -> io::Result<OwnedFd> {
+    stream.as_fd().try_clone_to_owned()
+}

@@ -1,0 +1,72 @@
+//! The `semring` command: channels between processes, from the shell.
+
+#![allow(missing_docs)] // a binary: `--help` is its documentation
+
+mod demo;
+mod failure;
+mod options;
+mod recv;
+mod rm;
+mod send;
+mod signals;
+mod summary;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+
+/// Channels between Linux processes over System V shared memory
+///
+/// A channel is found by its name and needs no server: whoever comes first creates it, senders and receivers in any
+/// order. It behaves as a pipe does: full blocks the sender, empty blocks the receiver; when the senders are gone the
+/// receivers get the rest and then the end; when the receivers are gone the senders get a broken pipe. A process that
+/// is killed has left like any other, and what it did not finish goes to another one.
+#[derive(Parser)]
+#[command(name = "semring", version, after_help = EXAMPLES, after_long_help = EXAMPLES)]
+struct Cli {
+    /// Print the result as one JSON object (recv: on standard error)
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  semring demo --against pipe            a million messages between four processes, counted and timed
+  semring recv jobs | wc -l              receive lines ...
+  seq 1000000 | semring send jobs        ... that another process sends, in either order
+  semring rm jobs                        remove a channel that still holds messages
+
+Exit status: 0 all well; 1 an error, named on standard error; 2 wrong usage; 128+N ended by signal N.";
+
+#[derive(Subcommand)]
+enum Command {
+    Demo(demo::Demo),
+    Send(send::Send),
+    Recv(recv::Recv),
+    Rm(rm::Rm),
+    #[command(name = demo::WORKER, hide = true)]
+    DemoWorker(demo::worker::Worker),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Demo(demo) => demo.run(cli.json),
+        Command::Send(send) => send.run(cli.json),
+        Command::Recv(recv) => recv.run(cli.json),
+        Command::Rm(rm) => rm.run(cli.json),
+        Command::DemoWorker(worker) => worker.run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { status, message }) => {
+            eprintln!("semring: {message}");
+            ExitCode::from(status)
+        }
+    }
+}

@@ -1,0 +1,377 @@
+//! The receiving handle.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Channel;
+use super::attachment::Attachment;
+use super::batch::Batch;
+use super::cancel::Canceller;
+use super::lease::Lease;
+use super::lifecycle::Lock;
+use super::message::{IntoIter, Iter, Message, Received, TryIter};
+use super::participant::{End, Participant, Patience, Stop};
+use super::recovery::{self, Author};
+use super::status::Status;
+use crate::error::{Error, RecvError, RecvTimeoutError, Result, TryRecvError};
+use crate::layout::shared;
+use crate::park::Poll;
+use crate::ring::{Claim, Found, Index, Receiver, Shared, Side};
+use crate::sync::Ordering;
+
+/// Receives messages from a channel; a participant from its making to its drop.
+///
+/// Which call to use:
+///
+/// * [`recv`](Consumer::recv), [`recv_into`](Consumer::recv_into) and [`recv_batch`](Consumer::recv_batch) copy. A
+///   message counts as delivered once its copy is made: safe against any peer, and at most once if *this* process
+///   dies while it works on the copy.
+/// * [`lease`](Consumer::lease) leaves the message in the channel until [`Lease::ack`]: at least once. If this process dies
+///   (or panics) before, another consumer gets the message, flagged as redelivered.
+///
+/// Waiting burns no CPU: it spins for some tens of microseconds at most, then sleeps in the kernel.
+///
+/// `Send`, but not `Sync`: each thread has its own, by [`Consumer::try_clone`].
+///
+/// # Examples
+/// ```
+/// use semring::Options;
+///
+/// let name = format!("consumer-doc-{}", std::process::id());
+/// let mut consumer = Options::new().consumer(&name)?;
+/// let mut producer = Options::new().producer(&name)?;
+/// std::thread::spawn(move || {
+///     for i in 0..3u8 {
+///         producer.send(&[i]).unwrap();
+///     }
+/// });
+/// let all: Vec<u8> = consumer.iter().map(|m| m.unwrap()[0]).collect(); // ends at end of stream
+/// assert_eq!(all, [0, 1, 2]);
+/// consumer.channel().remove()?;
+/// # Ok::<(), semring::Error>(())
+/// ```
+pub struct Consumer {
+    pub(crate) participant: Participant<Receiver>,
+    /// `Cell` is `Send` and not `Sync`, and so is this handle: two threads must not claim as one participant.
+    _not_sync: std::marker::PhantomData<std::cell::Cell<()>>,
+}
+
+impl End for Receiver {
+    const SIDE: Side = Side::Consumers;
+
+    fn resume(channel: &Attachment, me: Index) -> Self {
+        Receiver::resume(channel.header.kind, channel.mem(), me)
+    }
+
+    fn poll(&self, mem: &Shared) -> Poll {
+        Receiver::poll(self, mem).into()
+    }
+
+    fn before_sleep(&mut self, mem: &Shared) {
+        Receiver::before_sleep(self, mem);
+    }
+
+    fn settle(&mut self, mem: &Shared, me: Index, mut claim: Claim) {
+        self.give_back(mem, &mut claim);
+        if self.given_back(mem) {
+            // SYNC(given): whoever sees the bit sees the range.
+            mem.word(shared::GIVEN).fetch_or(me.bit(), Ordering::AcqRel);
+        }
+    }
+
+    fn retire(&mut self, mem: &Shared) -> bool {
+        self.clean(mem)
+    }
+
+    fn repair(&mut self, channel: &Attachment, me: Index, alive: u64) -> bool {
+        if self.given_back(channel.mem()) {
+            self.take_back(channel.mem());
+            channel.given().fetch_and(!me.bit(), Ordering::AcqRel);
+            return true;
+        }
+        recovery::repair(channel, Author::Consumer(me), alive)
+    }
+
+    fn needs_repair(&self, channel: &Attachment, me: Index, alive: u64) -> bool {
+        self.given_back(channel.mem()) || recovery::needed(channel, me, alive)
+    }
+}
+
+impl Consumer {
+    pub(crate) fn register(channel: Arc<Attachment>, lock: Lock) -> Result<Self> {
+        Ok(Self { participant: Participant::register(channel, lock)?, _not_sync: std::marker::PhantomData })
+    }
+
+    /// Claims up to `want` messages and passes what is left on to another sleeping consumer.
+    #[inline]
+    fn claim(&mut self, want: u32, patience: Patience) -> Result<Claim, Stop> {
+        let participant = &mut self.participant;
+        let claimed = match participant.end.claim(participant.channel.mem(), want) {
+            Ok(claim) => claim,
+            Err(_) => participant.wait_for(patience, |p| p.end.claim(p.channel.mem(), want).ok())?,
+        };
+        participant.chain();
+        Ok(claimed)
+    }
+
+    /// Claims the next message: skips tombstones, which are freed like messages.
+    #[inline]
+    fn take(&mut self, patience: Patience) -> Result<(Claim, Found), Stop> {
+        self.participant.begin()?;
+        loop {
+            let mut claim = self.claim(1, patience)?;
+            if let Some(found) = self.participant.end.look(self.participant.channel.mem(), &mut claim) {
+                return match self.check(&found) {
+                    Ok(()) => Ok((claim, found)),
+                    Err(e) => {
+                        self.participant.pending = Some(claim); // given back when this handle ends
+                        Err(self.participant.broken(e))
+                    }
+                };
+            }
+            self.release(&mut claim);
+        }
+    }
+
+    fn check(&self, found: &Found) -> Result<()> {
+        let most = self.participant.channel.header.geometry.message_size();
+        if found.len as usize <= most {
+            return Ok(());
+        }
+        Err(Error::Corrupt { what: "message length", found: found.len.into(), expected: format!("at most {most}") })
+    }
+
+    /// Frees the claim's next slot, and wakes whoever waits for room.
+    #[inline]
+    pub(crate) fn release(&mut self, claim: &mut Claim) {
+        let participant = &mut self.participant;
+        participant.end.release(participant.channel.mem(), claim);
+        participant.wake(Side::Producers);
+    }
+
+    fn recv_message(&mut self, patience: Patience) -> Result<Message, Stop> {
+        let (mut claim, found) = self.take(patience)?;
+        // The length was checked against the geometry, here and below, so the copy is within the slot.
+        let data = self.participant.channel.mem().copy_payload(claim.position(), found.len as usize);
+        self.release(&mut claim);
+        Ok(Message { data, tag: found.tag, attempt: found.attempt })
+    }
+
+    #[inline]
+    fn recv_buffer(&mut self, buffer: &mut [u8], patience: Patience) -> Result<Received, Stop> {
+        let needed = self.message_size();
+        if buffer.len() < needed {
+            return Err(Stop::Failed(Error::BufferTooSmall { len: buffer.len(), needed }));
+        }
+        let (mut claim, found) = self.take(patience)?;
+        let len = found.len as usize;
+        self.participant.channel.mem().read_payload_into(claim.position(), 0, &mut buffer[..len]);
+        self.release(&mut claim);
+        Ok(Received { len, tag: found.tag, attempt: found.attempt })
+    }
+
+    pub(crate) fn recv_bytes(&mut self, buffer: &mut [u8], patience: Patience) -> Result<usize, Stop> {
+        self.recv_buffer(buffer, patience).map(|received| received.len)
+    }
+
+    /// Receives a message, waiting until there is one.
+    ///
+    /// # Errors
+    /// `Disconnected` at end of stream: no producer is left and everything was received. `Failed` with
+    /// [`Error::Cancelled`], [`Error::Removed`], [`Error::Forked`], [`Error::Corrupt`].
+    pub fn recv(&mut self) -> Result<Message, RecvError> {
+        self.recv_message(Patience::Forever).map_err(recv_error)
+    }
+
+    /// Receives a message if there is one now.
+    ///
+    /// # Errors
+    /// `Empty`; otherwise as [`Consumer::recv`].
+    pub fn try_recv(&mut self) -> Result<Message, TryRecvError> {
+        self.recv_message(Patience::None).map_err(try_recv_error)
+    }
+
+    /// Receives a message, waiting no longer than `timeout`.
+    ///
+    /// # Errors
+    /// `Timeout`; otherwise as [`Consumer::recv`].
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Message, RecvTimeoutError> {
+        self.recv_message(Patience::lasting(timeout)).map_err(recv_timeout_error)
+    }
+
+    /// Receives a message, waiting no longer than until `deadline`.
+    ///
+    /// # Errors
+    /// As [`Consumer::recv_timeout`].
+    pub fn recv_deadline(&mut self, deadline: Instant) -> Result<Message, RecvTimeoutError> {
+        self.recv_message(Patience::Until(deadline)).map_err(recv_timeout_error)
+    }
+
+    /// Receives a message into the caller's buffer, which must have room for the longest message of the channel (as
+    /// for mq_receive(3)). Allocates nothing.
+    ///
+    /// # Errors
+    /// `Failed` with [`Error::BufferTooSmall`], and nothing was taken; otherwise as [`Consumer::recv`].
+    #[inline]
+    pub fn recv_into(&mut self, buffer: &mut [u8]) -> Result<Received, RecvError> {
+        self.recv_buffer(buffer, Patience::Forever).map_err(recv_error)
+    }
+
+    /// As [`Consumer::recv_into`], if there is a message now.
+    ///
+    /// # Errors
+    /// `Empty`; otherwise as [`Consumer::recv_into`].
+    #[inline]
+    pub fn try_recv_into(&mut self, buffer: &mut [u8]) -> Result<Received, TryRecvError> {
+        self.recv_buffer(buffer, Patience::None).map_err(try_recv_error)
+    }
+
+    /// As [`Consumer::recv_into`], waiting no longer than `timeout`.
+    ///
+    /// # Errors
+    /// `Timeout`; otherwise as [`Consumer::recv_into`].
+    pub fn recv_into_timeout(
+        &mut self,
+        buffer: &mut [u8],
+        timeout: Duration,
+    ) -> Result<Received, RecvTimeoutError> {
+        self.recv_buffer(buffer, Patience::lasting(timeout)).map_err(recv_timeout_error)
+    }
+
+    /// Replaces the contents of `batch` by what is there now, up to `max` messages (and up to 256), waiting until there
+    /// is at least one. Far cheaper for each message than receiving one by one.
+    ///
+    /// # Errors
+    /// As [`Consumer::recv`].
+    pub fn recv_batch(&mut self, batch: &mut Batch, max: usize) -> Result<usize, RecvError> {
+        self.recv_some(batch, max, Patience::Forever).map_err(recv_error)
+    }
+
+    /// As [`Consumer::recv_batch`], if there is a message now.
+    ///
+    /// # Errors
+    /// `Empty`; otherwise as [`Consumer::recv`].
+    pub fn try_recv_batch(&mut self, batch: &mut Batch, max: usize) -> Result<usize, TryRecvError> {
+        self.recv_some(batch, max, Patience::None).map_err(try_recv_error)
+    }
+
+    fn recv_some(&mut self, batch: &mut Batch, max: usize, patience: Patience) -> Result<usize, Stop> {
+        batch.clear();
+        self.participant.begin()?;
+        let want = u32::try_from(max).unwrap_or(u32::MAX);
+        while batch.is_empty() && max > 0 {
+            let mut claim = self.claim(want, patience)?;
+            while claim.len() > 0 {
+                let participant = &mut self.participant;
+                let mem = participant.channel.mem();
+                if let Some(found) = participant.end.look(mem, &mut claim) {
+                    if let Err(e) = self.check(&found) {
+                        self.participant.pending = Some(claim); // given back when this handle ends
+                        return Err(self.participant.broken(e));
+                    }
+                    self.participant.channel.mem().append_payload(
+                        claim.position(),
+                        found.len as usize,
+                        batch.make_room(found),
+                    );
+                }
+                self.participant.end.release(self.participant.channel.mem(), &mut claim);
+            }
+            self.participant.wake(Side::Producers);
+        }
+        Ok(batch.len())
+    }
+
+    /// Takes a message and leaves it in its slot until it is acknowledged, waiting until there is one.
+    ///
+    /// # Errors
+    /// As [`Consumer::recv`].
+    pub fn lease(&mut self) -> Result<Lease<'_>, RecvError> {
+        self.lease_with(Patience::Forever).map_err(recv_error)
+    }
+
+    /// As [`Consumer::lease`], if there is a message now.
+    ///
+    /// # Errors
+    /// As [`Consumer::try_recv`].
+    pub fn try_lease(&mut self) -> Result<Lease<'_>, TryRecvError> {
+        self.lease_with(Patience::None).map_err(try_recv_error)
+    }
+
+    /// As [`Consumer::lease`], waiting no longer than `timeout`.
+    ///
+    /// # Errors
+    /// As [`Consumer::recv_timeout`].
+    pub fn lease_timeout(&mut self, timeout: Duration) -> Result<Lease<'_>, RecvTimeoutError> {
+        self.lease_with(Patience::lasting(timeout)).map_err(recv_timeout_error)
+    }
+
+    fn lease_with(&mut self, patience: Patience) -> Result<Lease<'_>, Stop> {
+        let (claim, found) = self.take(patience)?;
+        Ok(Lease::new(self, claim, found))
+    }
+
+    /// The messages until end of stream, waiting for each. An item is an error only when something is wrong (the
+    /// channel removed, the call cancelled); the iteration ends after it.
+    pub fn iter(&mut self) -> Iter<'_> {
+        Iter::new(self)
+    }
+
+    /// The messages that are there now, without waiting.
+    pub fn try_iter(&mut self) -> TryIter<'_> {
+        TryIter::new(self)
+    }
+
+    /// Another consumer of the same channel, for another thread: a participant of its own.
+    ///
+    /// # Errors
+    /// [`Error::NoRoom`] (always for SPSC), [`Error::Removed`], [`Error::LockBusy`].
+    pub fn try_clone(&self) -> Result<Self> {
+        Ok(Self { participant: self.participant.try_clone()?, _not_sync: std::marker::PhantomData })
+    }
+}
+
+impl IntoIterator for Consumer {
+    type Item = Result<Message>;
+    type IntoIter = IntoIter;
+
+    fn into_iter(self) -> IntoIter {
+        IntoIter::new(self)
+    }
+}
+
+impl<'a> IntoIterator for &'a mut Consumer {
+    type Item = Result<Message>;
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+super::handle!(Consumer);
+
+pub(crate) fn recv_error(stop: Stop) -> RecvError {
+    match stop {
+        Stop::Disconnected => RecvError::Disconnected,
+        Stop::Failed(e) => RecvError::Failed(e),
+        // A call without a time limit ends in neither of these.
+        Stop::WouldBlock | Stop::TimedOut => RecvError::Failed(Error::Cancelled),
+    }
+}
+
+pub(crate) fn try_recv_error(stop: Stop) -> TryRecvError {
+    match stop {
+        Stop::WouldBlock | Stop::TimedOut => TryRecvError::Empty,
+        Stop::Disconnected => TryRecvError::Disconnected,
+        Stop::Failed(e) => TryRecvError::Failed(e),
+    }
+}
+
+pub(crate) fn recv_timeout_error(stop: Stop) -> RecvTimeoutError {
+    match stop {
+        Stop::WouldBlock | Stop::TimedOut => RecvTimeoutError::Timeout,
+        Stop::Disconnected => RecvTimeoutError::Disconnected,
+        Stop::Failed(e) => RecvTimeoutError::Failed(e),
+    }
+}

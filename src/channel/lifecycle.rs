@@ -1,0 +1,399 @@
+//! Creating, opening and removing the pair of semaphore set and segment, whoever else does so at the same instant
+//! and whoever dies in the middle. `docs/design.md` section 3 has the stages and the crash table.
+//!
+//! The set comes first: it needs no initialisation and holds the lock under which everything else happens. Its first
+//! semaphore says how far the pair is, so a segment without magic under BUILDING is a dead creator's wreck, and a
+//! finished set without its segment is a dead remover's (or ipcrm's) remainder.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use libc::{EACCES, EEXIST, EIDRM, EINVAL, ENOENT, IPC_CREAT, IPC_EXCL};
+
+use super::attachment::Attachment;
+use super::header::{self, Header, TypeInfo, Verdict, WakeMode, WhenNoConsumer};
+use super::options::Options;
+use super::set::{Set, Stage};
+use crate::error::{Error, OsError, Result};
+use crate::layout::{Geometry, MAX_CAPACITY, MAX_MESSAGE, MAX_PARTICIPANTS};
+use crate::os;
+use crate::ring::{self, Kind, Shared};
+use crate::segment::{Key, Mapping};
+
+const DEFAULT_CAPACITY: u64 = 1024;
+const DEFAULT_MESSAGE_SIZE: u64 = 4096;
+const DEFAULT_MODE: u32 = 0o600;
+const DEFAULT_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Rounds before giving up. Two were the most ever needed under exhaustive pairs of kills.
+const ROUNDS: usize = 16;
+
+/// May opening create?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Create {
+    Never,
+    IfAbsent,
+    Exclusive,
+}
+
+/// LOCK, held by us; given back on drop.
+pub(crate) struct Lock {
+    set: Set,
+    held: bool,
+}
+
+impl Lock {
+    /// Takes the lock of a channel that is open already.
+    pub(crate) fn take(channel: &Attachment) -> Result<Lock> {
+        let lock = Lock::of(channel.set, Instant::now().checked_add(channel.lock_timeout))?;
+        channel.check_live()?;
+        Ok(lock)
+    }
+
+    fn of(set: Set, deadline: Option<Instant>) -> Result<Lock> {
+        set.lock(deadline)?;
+        Ok(Lock { set, held: true })
+    }
+
+    /// Gives the lock back and says whether that worked.
+    pub(crate) fn release(mut self) -> Result<()> {
+        self.held = false;
+        self.set.unlock()
+    }
+
+    /// The lock was given back by the same step that did something else.
+    pub(crate) fn passed_on(mut self) {
+        self.held = false;
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if self.held {
+            // It can only fail when the set is gone, and the lock with it.
+            let _ = self.set.unlock();
+        }
+    }
+}
+
+/// The identity of a channel before it is open.
+struct Identity<'a> {
+    options: &'a Options,
+    /// As the header and the messages to people say it.
+    name: String,
+    set_key: i32,
+    segment_key: i32,
+}
+
+/// Opens the pair that a key leads to, creating it if that is asked for and needed. LOCK is held on return, so that
+/// registering happens in the same critical section.
+///
+/// # Errors
+/// See [`Options::open`] and [`Options::create`].
+pub(crate) fn open_locked(options: &Options, key: &Key, create: Create) -> Result<(Arc<Attachment>, Lock)> {
+    let private = *key == Key::Private;
+    if private && create == Create::Never {
+        return Err(Error::NotFound { name: "a private channel by its key".into() });
+    }
+    let id = Identity {
+        options,
+        name: name_of(key)?,
+        set_key: if private { libc::IPC_PRIVATE } else { key.set_key()? },
+        segment_key: if private { libc::IPC_PRIVATE } else { key.segment_key()? },
+    };
+    let timeout = options.lock_timeout.unwrap_or(DEFAULT_LOCK_TIMEOUT);
+    let deadline = Instant::now().checked_add(timeout);
+    for _ in 0..ROUNDS {
+        match id.round(create, deadline, timeout) {
+            // Something was removed under our feet, or had to be: from the start.
+            Err(Error::Removed) => continue,
+            other => return other,
+        }
+    }
+    Err(Error::LockBusy { holder: 0 })
+}
+
+/// What the header says that the channel is called: the same from whichever program, however it writes the key.
+fn name_of(key: &Key) -> Result<String> {
+    Ok(match key {
+        Key::Name(name) => name.clone(),
+        Key::Number(_) | Key::Path { .. } => format!("{:#010x}", key.segment_key()?),
+        Key::Private => "private channel".into(),
+    })
+}
+
+impl Identity<'_> {
+    fn foreign(&self, detail: impl Into<String>) -> Error {
+        Error::Foreign { name: self.name.clone(), detail: detail.into() }
+    }
+
+    fn denied(&self, what: &str, e: &OsError) -> Error {
+        Error::PermissionDenied { name: self.name.clone(), detail: format!("{what} ({e})") }
+    }
+
+    fn not_found(&self) -> Error {
+        Error::NotFound { name: format!("channel {}", self.name) }
+    }
+
+    /// One attempt; `Removed` means that the next one will see something else.
+    fn round(
+        &self,
+        create: Create,
+        deadline: Option<Instant>,
+        timeout: Duration,
+    ) -> Result<(Arc<Attachment>, Lock)> {
+        let set = self.find_set(create)?;
+        let lock = Lock::of(set, deadline).map_err(|e| match e {
+            Error::Os(e) if e.errno == EACCES => self.denied("no right to change its semaphore set", &e),
+            e => e,
+        })?;
+        let stage = set.snapshot()?.stage().ok_or(Error::Removed)?;
+        let found = match self.find_segment(&set, stage)? {
+            Some(found) => Some(found),
+            None if stage == Stage::Ready => {
+                // A finished set without its segment: ghosts may hang on it. Away with it.
+                set.remove()?;
+                return Err(if create == Create::Never { self.not_found() } else { Error::Removed });
+            }
+            None => None,
+        };
+        let (segment_id, mapping, header) = match (found, create) {
+            (Some(_), Create::Exclusive) => {
+                return Err(Error::AlreadyExists { name: format!("channel {}", self.name) });
+            }
+            (Some((segment_id, mapping, header)), _) => {
+                self.compare(&header, segment_id)?;
+                (segment_id, mapping, header)
+            }
+            (None, Create::Never) => return Err(self.not_found()),
+            (None, _) => self.create_segment(&set).inspect_err(|_| {
+                // Nothing is left behind: not the wreck of a segment, which create_segment removes, nor the set.
+                let _ = set.remove();
+            })?,
+        };
+        set.set_stage(Stage::Ready)?;
+        if header.wake == WakeMode::Membarrier {
+            os::process::register_membarrier()?;
+        }
+        let mem = view(&mapping, header.geometry);
+        let trusted = self.options.trusted;
+        let attachment =
+            Attachment::new(self.name.clone(), set, segment_id, header, mem, mapping, trusted, timeout)?;
+        Ok((Arc::new(attachment), lock))
+    }
+
+    /// The verified set, made if need be.
+    fn find_set(&self, create: Create) -> Result<Set> {
+        let found = match self.set_key {
+            libc::IPC_PRIVATE => return Set::verify(self.create_set()?, &self.name, |_| true),
+            key => os::sem::get(key, 0, 0),
+        };
+        let id = match found {
+            Ok(id) => id,
+            Err(e) if e.errno == ENOENT && create != Create::Never => self.create_set()?,
+            Err(e) if e.errno == ENOENT => return Err(self.not_found()),
+            Err(e) if e.errno == EACCES => return Err(self.denied("no right to open its semaphore set", &e)),
+            Err(e) => return Err(Error::Os(e)),
+        };
+        Set::verify(id, &self.name, |uid| self.options.trusts(uid))
+    }
+
+    fn create_set(&self) -> Result<i32> {
+        let header = self.new_header()?; // refuse bad parameters before anything is made
+        let mode = self.mode() as i32;
+        let size = Set::size(header.geometry.participants());
+        match os::sem::get(self.set_key, size, mode | IPC_CREAT | IPC_EXCL) {
+            Err(e) if e.errno == EEXIST => Err(Error::Removed), // somebody was faster: the next round opens it
+            other => other.map_err(Error::Os),
+        }
+    }
+
+    fn mode(&self) -> u32 {
+        self.options.mode.unwrap_or(DEFAULT_MODE) & 0o777
+    }
+
+    /// The live segment, or `None` if there is none and one may be made. Removes what is provably a wreck or an orphan
+    /// of ours; never anything else.
+    fn find_segment(&self, set: &Set, stage: Stage) -> Result<Option<(i32, Mapping, Header)>> {
+        let gone = |e: OsError| match e.errno {
+            EIDRM | EINVAL => Error::Removed,
+            EACCES => self.denied("no right to its segment", &e),
+            _ => Error::Os(e),
+        };
+        if self.segment_key == libc::IPC_PRIVATE {
+            return Ok(None);
+        }
+        let id = match os::shm::get(self.segment_key, 0, 0) {
+            Ok(id) => id,
+            Err(e) if e.errno == ENOENT => return Ok(None),
+            Err(e) => return Err(gone(e)),
+        };
+        let stat = os::shm::stat(id).map_err(gone)?;
+        if !self.options.trusts(stat.cuid) {
+            let detail = format!("its segment was created by uid {}, neither ours nor root's", stat.cuid);
+            return Err(self.foreign(detail));
+        }
+        let mapping = Mapping::attach(id, false).map_err(gone)?;
+        let discard = |what: Option<Set>| -> Result<()> {
+            if let Some(set) = what {
+                set.remove()?;
+            }
+            match os::shm::remove(id) {
+                Err(e) if !matches!(e.errno, EIDRM | EINVAL) => Err(Error::Os(e)),
+                _ => Ok(()),
+            }
+        };
+        match header::judge(&mapping, &self.name, set.id())? {
+            Verdict::Live(header) => {
+                self.prepare(&mapping)?;
+                Ok(Some((id, mapping, *header)))
+            }
+            // Its creator died before the magic; nobody but us has it attached.
+            Verdict::Blank if stage == Stage::Building && stat.nattch == 0 => discard(None).map(|()| None),
+            Verdict::Blank => Err(self.foreign("a segment without a channel's header")),
+            Verdict::Foreign(detail) => Err(self.foreign(detail)),
+            // An earlier generation whose set is gone: nobody can use it any more, whoever still has it attached.
+            Verdict::Orphan => discard(None).map(|()| None),
+            // A remover died in the middle: finish its work and start again.
+            Verdict::Dying => discard(Some(*set)).and(Err(Error::Removed)),
+        }
+    }
+
+    /// Everything that was said must be what the channel has.
+    fn compare(&self, header: &Header, segment_id: i32) -> Result<()> {
+        fn check<T: PartialEq + std::fmt::Display>(what: &'static str, asked: Option<T>, existing: T) -> Result<()> {
+            match asked {
+                Some(asked) if asked != existing => Err(Error::Mismatch {
+                    what,
+                    asked: asked.to_string(),
+                    existing: existing.to_string(),
+                }),
+                _ => Ok(()),
+            }
+        }
+        let options = self.options;
+        let capacity = options.capacity.map(|c| c.checked_next_power_of_two().unwrap_or(c));
+        check("kind", options.kind, header.kind)?;
+        check("capacity", capacity, header.geometry.capacity())?;
+        check("message size", options.message_size, header.geometry.message_size() as u64)?;
+        check("number of participants", options.participants, header.geometry.participants())?;
+        check("policy without consumers", options.when_no_consumer, header.when_no_consumer)?;
+        check("wake mode", options.wake, header.wake)?;
+        if let Some(mode) = options.mode {
+            let existing = os::shm::stat(segment_id).map_err(Error::Os)?.mode & 0o777;
+            check("mode", Some(format!("{:04o}", mode & 0o777)), format!("{existing:04o}"))?;
+        }
+        if let Some(asked) = &options.message_type {
+            let describe = |t: &TypeInfo| format!("{} ({} bytes, aligned to {})", t.name, t.size, t.align);
+            let existing = header.message_type.as_ref().map_or("plain bytes".into(), describe);
+            check("message type", Some(describe(asked)), existing)?;
+        }
+        Ok(())
+    }
+
+    /// What a new channel is to be, checked.
+    fn new_header(&self) -> Result<Header> {
+        let options = self.options;
+        let capacity = options.capacity.unwrap_or(DEFAULT_CAPACITY);
+        let message_size = options.message_size.unwrap_or(DEFAULT_MESSAGE_SIZE);
+        let most = Set::most_participants()?;
+        let participants = options.participants.unwrap_or(most);
+        let invalid = |what, detail| Err(Error::Invalid { what, detail });
+        if !(1..=MAX_CAPACITY).contains(&capacity) {
+            return invalid("capacity", format!("{capacity} messages; 1 to {MAX_CAPACITY} are possible"));
+        }
+        if message_size > MAX_MESSAGE {
+            return invalid("message size", format!("{message_size} bytes; 0 to {MAX_MESSAGE} are possible"));
+        }
+        if !(2..=most).contains(&participants) {
+            let detail = match most {
+                MAX_PARTICIPANTS => format!("{participants}; 2 to {most} are possible"),
+                _ => format!("{participants}; 2 to {most} are possible with the SEMOPM of this host (sysctl kernel.sem)"),
+            };
+            return invalid("number of participants", detail);
+        }
+        let Some(geometry) = Geometry::new(capacity, message_size, participants) else {
+            let detail = format!("{capacity} messages of {message_size} bytes exceed the address space");
+            return invalid("capacity", detail);
+        };
+        Ok(Header {
+            kind: options.kind.unwrap_or(Kind::Mpmc),
+            geometry,
+            when_no_consumer: options.when_no_consumer.unwrap_or(WhenNoConsumer::Disconnect),
+            wake: options.wake.unwrap_or_else(|| match os::process::register_membarrier() {
+                Ok(()) => WakeMode::Membarrier,
+                Err(_) => WakeMode::Fence,
+            }),
+            message_type: options.message_type.clone(),
+            origin: options.origin,
+            created: std::time::SystemTime::now(),
+            creator: os::process::pid(),
+        })
+    }
+
+    /// Makes and fills the segment; under LOCK. A segment that could not be finished is removed again.
+    fn create_segment(&self, set: &Set) -> Result<(i32, Mapping, Header)> {
+        let header = self.new_header()?;
+        if header.geometry.participants() != set.participants() {
+            // The set is a dead creator's who asked for other parameters: make both anew.
+            set.remove()?;
+            return Err(Error::Removed);
+        }
+        // From here on a segment without magic under our key is our wreck.
+        set.set_stage(Stage::Building)?;
+        let huge = if self.options.huge_pages { libc::SHM_HUGETLB } else { 0 };
+        let flags = self.mode() as i32 | IPC_CREAT | IPC_EXCL | huge;
+        let id = os::shm::get(self.segment_key, header.geometry.size(), flags).map_err(|e| match e.errno {
+            EEXIST => self.foreign("a segment that somebody made just now"),
+            _ => Error::Os(e),
+        })?;
+        match self.fill_segment(id, set, &header) {
+            Ok(mapping) => Ok((id, mapping, header)),
+            Err(e) => {
+                let _ = os::shm::remove(id);
+                Err(e)
+            }
+        }
+    }
+
+    fn fill_segment(&self, id: i32, set: &Set, header: &Header) -> Result<Mapping> {
+        let mapping = Mapping::attach(id, false)?;
+        if self.options.lock_memory {
+            os::shm::lock(id).map_err(Error::Os)?;
+        }
+        self.prepare(&mapping)?;
+        ring::init(&view(&mapping, header.geometry), header.kind, header.origin);
+        header::write(&mapping, header, &self.name, set.id())?;
+        Ok(mapping)
+    }
+
+    /// What every process does with its mapping: keep it out of core dumps, and touch it all unless told not to.
+    fn prepare(&self, mapping: &Mapping) -> Result<()> {
+        os::shm::dont_dump(mapping.base(), mapping.len())?;
+        if !self.options.lazy {
+            os::shm::prefault(mapping.base(), mapping.len())?;
+        }
+        Ok(())
+    }
+}
+
+/// The ring's view of a mapping that a geometry was checked against.
+#[allow(unsafe_code)]
+fn view(mapping: &Mapping, geometry: Geometry) -> Shared {
+    debug_assert!(mapping.len() >= geometry.size());
+    // SAFETY: the mapping is at least as long as the geometry says (checked when the header was read; chosen when it was
+    // written), page-aligned, and lives as long as the attachment that holds both.
+    unsafe { Shared::new(mapping.base(), geometry) }
+}
+
+/// Removes a channel: marks it, so that nobody begins anything; the set first, which wakes every sleeper; then the
+/// segment. Killed in between, the next opener finishes the work.
+pub(crate) fn remove(channel: &Attachment, lock: Lock) -> Result<()> {
+    channel.mark_dead();
+    channel.set.remove()?;
+    lock.passed_on();
+    match os::shm::remove(channel.segment_id) {
+        Err(e) if !matches!(e.errno, EIDRM | EINVAL) => Err(Error::Os(e)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,144 @@
+//! What receiving returns, and the iterators over it.
+
+use std::ops::Deref;
+
+use super::consumer::Consumer;
+use crate::error::{Error, RecvError, Result, TryRecvError};
+
+/// A received message: a copy of its bytes, and what came with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The bytes.
+    pub data: Vec<u8>,
+    /// The tag that the producer gave it; 0 if none.
+    pub tag: u32,
+    /// How many times delivery of this message has been started, this time included; 1 for the first. Saturates at 16.
+    pub attempt: u32,
+}
+
+impl Message {
+    /// Has delivery been started before? A consumer died with it in hand, or gave it back.
+    pub fn redelivered(&self) -> bool {
+        self.attempt > 1
+    }
+}
+
+impl Deref for Message {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.data
+    }
+}
+
+impl AsRef<[u8]> for Message {
+    fn as_ref(&self) -> &[u8] {
+        &self.data
+    }
+}
+
+/// What came with a message whose bytes are in the caller's buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Bytes of the message.
+    pub len: usize,
+    /// The tag that the producer gave it; 0 if none.
+    pub tag: u32,
+    /// How many times delivery of this message has been started, this time included; 1 for the first. Saturates at 16.
+    pub attempt: u32,
+}
+
+impl Received {
+    /// Has delivery been started before? A consumer died with it in hand, or gave it back.
+    pub fn redelivered(&self) -> bool {
+        self.attempt > 1
+    }
+}
+
+/// Ends at end of stream, and after an error.
+fn next(consumer: &mut Consumer, over: &mut bool) -> Option<Result<Message>> {
+    if *over {
+        return None;
+    }
+    match consumer.recv() {
+        Ok(message) => Some(Ok(message)),
+        Err(RecvError::Disconnected) => None,
+        Err(RecvError::Failed(e)) => {
+            *over = true;
+            Some(Err(e))
+        }
+    }
+}
+
+/// Messages until end of stream. Made by [`Consumer::iter`].
+#[derive(Debug)]
+pub struct Iter<'a> {
+    consumer: &'a mut Consumer,
+    over: bool,
+}
+
+impl<'a> Iter<'a> {
+    pub(super) fn new(consumer: &'a mut Consumer) -> Self {
+        Self { consumer, over: false }
+    }
+}
+
+impl Iterator for Iter<'_> {
+    type Item = Result<Message>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        next(self.consumer, &mut self.over)
+    }
+}
+
+/// Messages until end of stream, by a consumer of its own. Made by `into_iter`.
+#[derive(Debug)]
+pub struct IntoIter {
+    consumer: Consumer,
+    over: bool,
+}
+
+impl IntoIter {
+    pub(super) fn new(consumer: Consumer) -> Self {
+        Self { consumer, over: false }
+    }
+}
+
+impl Iterator for IntoIter {
+    type Item = Result<Message>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        next(&mut self.consumer, &mut self.over)
+    }
+}
+
+/// The messages that are there now. Made by [`Consumer::try_iter`].
+#[derive(Debug)]
+pub struct TryIter<'a> {
+    consumer: &'a mut Consumer,
+    over: bool,
+}
+
+impl<'a> TryIter<'a> {
+    pub(super) fn new(consumer: &'a mut Consumer) -> Self {
+        Self { consumer, over: false }
+    }
+}
+
+impl Iterator for TryIter<'_> {
+    type Item = Result<Message, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over {
+            return None;
+        }
+        match self.consumer.try_recv() {
+            Ok(message) => Some(Ok(message)),
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+            Err(TryRecvError::Failed(e)) => {
+                self.over = true;
+                Some(Err(e))
+            }
+        }
+    }
+}

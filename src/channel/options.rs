@@ -1,0 +1,268 @@
+//! How a channel is to be opened or created. What is left unsaid is taken from the existing channel, or is the default.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::attachment::Attachment;
+use super::consumer::Consumer;
+use super::header::{TypeInfo, WakeMode, WhenNoConsumer};
+use super::lifecycle::{self, Create};
+use super::producer::Producer;
+use super::typed::{TypedConsumer, TypedProducer};
+use super::Channel;
+use crate::error::{Error, Result};
+use crate::layout::MAX_NAME;
+use crate::ring::Kind;
+use crate::segment::Key;
+
+/// Options for opening or creating a [`Channel`], a [`Producer`] or a [`Consumer`].
+///
+/// Whatever is said here and differs from an existing channel is an error with both values; whatever is unsaid is
+/// taken from it.
+///
+/// # Examples
+/// ```
+/// use semring::{Kind, Options};
+///
+/// let options = Options::new().kind(Kind::Mpmc).capacity(256).message_size(128);
+/// let name = format!("options-doc-{}", std::process::id());
+/// let mut producer = options.producer(&name)?;
+/// let mut consumer = Options::new().consumer(&name)?; // all the rest from the existing channel
+/// producer.send(b"hello")?;
+/// assert_eq!(&*consumer.recv()?, b"hello");
+/// producer.channel().remove()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    pub(crate) kind: Option<Kind>,
+    pub(crate) capacity: Option<u64>,
+    pub(crate) message_size: Option<u64>,
+    pub(crate) participants: Option<usize>,
+    pub(crate) mode: Option<u32>,
+    pub(crate) when_no_consumer: Option<WhenNoConsumer>,
+    pub(crate) wake: Option<WakeMode>,
+    pub(crate) message_type: Option<TypeInfo>,
+    pub(crate) existing: bool,
+    pub(crate) owners: Vec<u32>,
+    pub(crate) any_owner: bool,
+    pub(crate) lazy: bool,
+    pub(crate) huge_pages: bool,
+    pub(crate) lock_memory: bool,
+    pub(crate) trusted: bool,
+    pub(crate) lock_timeout: Option<Duration>,
+    pub(crate) origin: u64,
+}
+
+impl Options {
+    /// Nothing said: an MPMC channel of 1,024 messages of up to 4,096 bytes for 64 participants, mode 0600.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Which ring: [`Kind::Mpmc`] by default.
+    pub fn kind(mut self, kind: Kind) -> Self {
+        self.kind = Some(kind);
+        self
+    }
+
+    /// How many messages fit, at least; rounded up to a power of two. 1 to 2^40, and what memory allows.
+    pub fn capacity(mut self, messages: u64) -> Self {
+        self.capacity = Some(messages);
+        self
+    }
+
+    /// Most bytes of one message, 0 to 2^32 - 1 and what memory allows; a message may have any length from 0 to
+    /// this. A slot takes 16 bytes more, rounded up to 16, 32, 64 or a multiple of 64 bytes.
+    pub fn message_size(mut self, bytes: u64) -> Self {
+        self.message_size = Some(bytes);
+        self
+    }
+
+    /// How many producers and consumers there can be at the same time, 2 to 64.
+    pub fn participants(mut self, most: usize) -> Self {
+        self.participants = Some(most);
+        self
+    }
+
+    /// Permissions, as of a file: read for observers, read and write for participants. Default 0600.
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = Some(mode);
+        self
+    }
+
+    /// What producers do when no consumer is left: [`WhenNoConsumer::Disconnect`] by default.
+    pub fn when_no_consumer(mut self, policy: WhenNoConsumer) -> Self {
+        self.when_no_consumer = Some(policy);
+        self
+    }
+
+    /// Who pays for the ordering between publishing and sleeping: [`WakeMode::Membarrier`] where the kernel has it.
+    pub fn wake_mode(mut self, mode: WakeMode) -> Self {
+        self.wake = Some(mode);
+        self
+    }
+
+    /// Never create: a channel that is not there is [`Error::NotFound`].
+    pub fn existing(mut self) -> Self {
+        self.existing = true;
+        self
+    }
+
+    /// Also trust a channel that this user created. By default only our own and root's are trusted, so that
+    /// nobody can put an object of theirs under a name of ours.
+    pub fn allow_owner(mut self, uid: u32) -> Self {
+        self.owners.push(uid);
+        self
+    }
+
+    /// Trust a channel whoever created it (channels shared by a group: the mode decides).
+    pub fn allow_any_owner(mut self) -> Self {
+        self.any_owner = true;
+        self
+    }
+
+    /// Touch all memory when opening (the default), so that neither a page fault nor a shortage of memory comes
+    /// later; or not.
+    pub fn prefault(mut self, prefault: bool) -> Self {
+        self.lazy = !prefault;
+        self
+    }
+
+    /// Ask for huge pages when creating; the system must have some reserved (`vm.nr_hugepages`).
+    pub fn huge_pages(mut self, huge: bool) -> Self {
+        self.huge_pages = huge;
+        self
+    }
+
+    /// Lock the segment in memory when creating (`SHM_LOCK`; needs a sufficient `RLIMIT_MEMLOCK`).
+    pub fn lock_memory(mut self, lock: bool) -> Self {
+        self.lock_memory = lock;
+        self
+    }
+
+    /// How long opening may wait for the channel's lock, which others hold for microseconds; default 5 s.
+    pub fn lock_timeout(mut self, timeout: Duration) -> Self {
+        self.lock_timeout = Some(timeout);
+        self
+    }
+
+    /// Allows in-place views ([`Grant::as_mut_slice`](crate::Grant::as_mut_slice), [`Lease::as_slice`](crate::Lease::as_slice)).
+    ///
+    /// # Safety
+    /// Every process that may write to the segment must follow the protocol for as long as the handles made from
+    /// these options exist: nobody writes to a slot that it has not claimed. A view is an ordinary Rust slice, and
+    /// memory that changes behind a slice is undefined behaviour (as with a file mapped by memmap2). The
+    /// copying calls need no such promise.
+    #[allow(unsafe_code)]
+    pub unsafe fn trust_peers(mut self) -> Self {
+        self.trusted = true;
+        self
+    }
+
+    /// Where positions start: only so that tests can begin just before they wrap.
+    #[doc(hidden)]
+    pub fn origin(mut self, position: u64) -> Self {
+        self.origin = position;
+        self
+    }
+
+    pub(crate) fn message_type(mut self, name: &str, size: usize, align: usize) -> Result<Self> {
+        if name.is_empty() || name.len() > MAX_NAME {
+            return Err(Error::Invalid {
+                what: "type name",
+                detail: format!("{name:?} has {} bytes, 1 to {MAX_NAME} are possible", name.len()),
+            });
+        }
+        self.message_type = Some(TypeInfo { name: name.into(), size: size as u64, align: align as u64 });
+        if self.message_size.is_none() {
+            self.message_size = Some(size as u64);
+        }
+        Ok(self)
+    }
+
+    /// Creates a channel that does not exist yet.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`]; [`Error::Foreign`] if the key belongs to something else; [`Error::Invalid`] for
+    /// sizes out of range; [`Error::Os`] when the kernel refuses, with the remedy.
+    pub fn create(&self, key: impl Into<Key>) -> Result<Channel> {
+        self.locked(key, Create::Exclusive)
+    }
+
+    /// Opens a channel that exists, without becoming a participant.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Mismatch`], [`Error::Foreign`], [`Error::PermissionDenied`], [`Error::Version`],
+    /// [`Error::Corrupt`].
+    pub fn open(&self, key: impl Into<Key>) -> Result<Channel> {
+        self.locked(key, Create::Never)
+    }
+
+    /// Opens a channel, creating it if it does not exist; without becoming a participant.
+    ///
+    /// # Errors
+    /// As [`Options::open`] and [`Options::create`].
+    pub fn open_or_create(&self, key: impl Into<Key>) -> Result<Channel> {
+        self.locked(key, Create::IfAbsent)
+    }
+
+    /// Opens the channel, or creates it, and becomes one of its producers.
+    ///
+    /// # Errors
+    /// As [`Options::open`] and [`Options::create`]; [`Error::NoRoom`] if all places are taken, or the one place of
+    /// an SPSC channel is.
+    pub fn producer(&self, key: impl Into<Key>) -> Result<Producer> {
+        self.participant(key).and_then(|(channel, lock)| Producer::register(channel, lock))
+    }
+
+    /// Opens the channel, or creates it, and becomes one of its consumers.
+    ///
+    /// # Errors
+    /// As [`Options::producer`].
+    pub fn consumer(&self, key: impl Into<Key>) -> Result<Consumer> {
+        self.participant(key).and_then(|(channel, lock)| Consumer::register(channel, lock))
+    }
+
+    /// Becomes a producer of values of one plain-data type, whose name, size and alignment are checked.
+    ///
+    /// # Errors
+    /// As [`Options::producer`]; [`Error::Mismatch`] if the channel carries another type or none.
+    pub fn typed_producer<T: bytemuck::NoUninit>(
+        &self,
+        key: impl Into<Key>,
+        type_name: &str,
+    ) -> Result<TypedProducer<T>> {
+        let options = self.clone().message_type(type_name, size_of::<T>(), align_of::<T>())?;
+        Ok(TypedProducer::new(options.producer(key)?))
+    }
+
+    /// Becomes a consumer of values of one plain-data type, whose name, size and alignment are checked.
+    ///
+    /// # Errors
+    /// As [`Options::typed_producer`].
+    pub fn typed_consumer<T: bytemuck::AnyBitPattern>(
+        &self,
+        key: impl Into<Key>,
+        type_name: &str,
+    ) -> Result<TypedConsumer<T>> {
+        let options = self.clone().message_type(type_name, size_of::<T>(), align_of::<T>())?;
+        Ok(TypedConsumer::new(options.consumer(key)?))
+    }
+
+    fn participant(&self, key: impl Into<Key>) -> Result<(Arc<Attachment>, lifecycle::Lock)> {
+        let create = if self.existing { Create::Never } else { Create::IfAbsent };
+        lifecycle::open_locked(self, &key.into(), create)
+    }
+
+    fn locked(&self, key: impl Into<Key>, create: Create) -> Result<Channel> {
+        let create = if self.existing && create == Create::IfAbsent { Create::Never } else { create };
+        let (attachment, lock) = lifecycle::open_locked(self, &key.into(), create)?;
+        lock.release()?;
+        Ok(Channel::new(attachment))
+    }
+
+    pub(crate) fn trusts(&self, uid: u32) -> bool {
+        self.any_owner || uid == 0 || uid == crate::os::process::euid() || self.owners.contains(&uid)
+    }
+}

@@ -1,0 +1,464 @@
+//! One producer or consumer among the participants of a channel: registering, leaving, looking after the others, and
+//! the loop around every blocking call.
+//!
+//! Generic over the end of the ring, so that both sides have one implementation: [`End`] says what differs.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use super::attachment::Attachment;
+use super::header::WhenNoConsumer;
+use super::lifecycle::Lock;
+use super::recovery;
+use super::set::Snapshot;
+use crate::error::{Error, Result};
+use crate::layout::{record, shared};
+use crate::os;
+use crate::park::{self, Look, Poll, Slept, Sleeper, Waited, Waker};
+use crate::ring::{Claim, Index, Shared, Side};
+use crate::sync::{Ordering, compiler_fence, fence, spin_loop};
+
+/// Operations after which a participant that never blocks looks at the leases all the same.
+const CHECKUP: u64 = 256;
+/// Between two looks for which the only reason is a sleeper that does not wake.
+const SUSPICION: Duration = Duration::from_millis(1);
+/// Between two looks of a caller that polls.
+const GLANCE: Duration = Duration::from_micros(20);
+/// Longest time of spinning before sleeping. A wake-up costs some 50 us, so spinning as long doubles it at worst.
+const SPIN: Duration = Duration::from_micros(20);
+/// Spinning that never pays shrinks down to this.
+const SPIN_LEAST: Duration = Duration::from_micros(1);
+/// Limits of a sleep while somebody is midway through the slot that we need: it may be stopped, and posts nothing then.
+const MIDWAY: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(64));
+
+/// What differs between the two ends of a ring.
+pub(crate) trait End: Sized {
+    /// Which side it is.
+    const SIDE: Side;
+    /// The end for a participant that has just registered.
+    fn resume(channel: &Attachment, me: Index) -> Self;
+    /// Loads only: could an operation do something now?
+    fn poll(&self, mem: &Shared) -> Poll;
+    /// Publishes what others need to see before we sleep or leave.
+    fn before_sleep(&mut self, mem: &Shared);
+    /// Ends a claim whose guard was forgotten, or that is open when we leave.
+    fn settle(&mut self, mem: &Shared, me: Index, claim: Claim);
+    /// Withdraws the record; false if something adopted remains, which somebody must recover.
+    fn retire(&mut self, mem: &Shared) -> bool;
+    /// What is to be repaired, if this side repairs; says whether anything changed.
+    fn repair(&mut self, channel: &Attachment, me: Index, alive: u64) -> bool;
+    /// Does anything in this snapshot need repair by us?
+    fn needs_repair(&self, channel: &Attachment, me: Index, alive: u64) -> bool;
+}
+
+/// Why a blocking call ended without what it wanted.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// Nothing there, and the call does not wait.
+    WouldBlock,
+    TimedOut,
+    Disconnected,
+    Failed(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(e: Error) -> Self {
+        Stop::Failed(e)
+    }
+}
+
+/// How long a call may block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Patience {
+    None,
+    Until(Instant),
+    Forever,
+}
+
+impl Patience {
+    /// For so long from now; a duration beyond what the clock can count is for ever.
+    pub(crate) fn lasting(timeout: Duration) -> Self {
+        Instant::now().checked_add(timeout).map_or(Patience::Forever, Patience::Until)
+    }
+
+    fn deadline(self) -> Option<Instant> {
+        if let Patience::Until(deadline) = self { Some(deadline) } else { None }
+    }
+}
+
+/// A registered participant with its end of the ring.
+pub(crate) struct Participant<E: End> {
+    pub(crate) channel: Arc<Attachment>,
+    pub(crate) me: Index,
+    pub(crate) end: E,
+    /// A claim that a guard has in hand; left behind if the guard is forgotten.
+    pub(crate) pending: Option<Claim>,
+    pub(crate) cancel: Arc<AtomicBool>,
+    /// Somebody of the other side was there when we came, or has been seen since.
+    seen: bool,
+    /// Joins of the other side when we came.
+    base: u64,
+    /// The other side's change counter as we last saw it.
+    changes: u64,
+    /// Operations until the next look at the leases.
+    countdown: u64,
+    suspected: Instant,
+    glance_again: Instant,
+    spin: Duration,
+    /// What makes this handle unusable for good.
+    broken: Option<Error>,
+}
+
+impl<E: End> Participant<E> {
+    /// Registers; LOCK is held, and is given back by the same step that claims the lease.
+    ///
+    /// # Errors
+    /// `NoRoom`; `Removed`.
+    pub(crate) fn register(channel: Arc<Attachment>, lock: Lock) -> Result<Self> {
+        channel.check_live()?;
+        let snapshot = channel.set.snapshot()?;
+        if channel.is_spsc() && snapshot.count(E::SIDE) > 0 {
+            let what = if E::SIDE == Side::Producers { "producer of an SPSC channel" } else { "consumer of an SPSC channel" };
+            return Err(Error::NoRoom { what, limit: 1 });
+        }
+        let alive = snapshot.alive();
+        recovery::repair(&channel, recovery::Author::Outsider, alive);
+        let me = recovery::choose_index(&channel, E::SIDE, alive)?;
+        let record = |field| channel.mem().record(me, field);
+        park::reset(channel.mem(), me);
+        record(record::PID).store(u64::from(os::process::pid() as u32), Ordering::Relaxed);
+        record(record::JOINED).store(os::clock::unix_nanos(), Ordering::Relaxed);
+        let used = channel.counter(shared::USED);
+        if used.load(Ordering::Relaxed) <= me.get() as u64 {
+            used.store(me.get() as u64 + 1, Ordering::Relaxed);
+        }
+        // Killed from here on, it is a dead participant that has claimed nothing. Ordered for others by LOCK and lease.
+        record(record::STATE).store(1 + E::SIDE as u64, Ordering::Release);
+        channel.joins(E::SIDE).fetch_add(1, Ordering::Release); // SYNC(joins)
+        let other = E::SIDE.other();
+        let seen = snapshot.count(other) > 0;
+        let base = channel.joins(other).load(Ordering::Relaxed);
+        let changes = channel.changes(other).load(Ordering::Relaxed);
+        channel.set.register(me, E::SIDE, alive)?;
+        lock.passed_on();
+        let end = E::resume(&channel, me);
+        Ok(Self {
+            me,
+            end,
+            pending: None,
+            cancel: Arc::new(AtomicBool::new(false)),
+            seen,
+            base,
+            changes,
+            countdown: CHECKUP,
+            suspected: Instant::now(),
+            glance_again: Instant::now(),
+            spin: SPIN,
+            broken: None,
+            channel,
+        })
+    }
+
+    /// Another participant on the same side of the same channel.
+    pub(crate) fn try_clone(&self) -> Result<Self> {
+        self.channel.check_fork()?;
+        let lock = Lock::take(&self.channel)?;
+        Self::register(Arc::clone(&self.channel), lock)
+    }
+
+    /// What every operation begins with: refuses a broken or inherited handle, ends what a forgotten guard left,
+    /// notices changes among the others.
+    #[inline]
+    pub(crate) fn begin(&mut self) -> Result<(), Stop> {
+        self.channel.check_fork()?;
+        let changed = self.channel.changes(E::SIDE.other()).load(Ordering::Relaxed) != self.changes;
+        self.countdown = self.countdown.saturating_sub(1);
+        if changed || self.countdown == 0 || self.pending.is_some() || self.broken.is_some() {
+            return self.checkup();
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn checkup(&mut self) -> Result<(), Stop> {
+        if let Some(e) = &self.broken {
+            return Err(Stop::Failed(e.clone()));
+        }
+        if let Some(claim) = self.pending.take() {
+            self.end.settle(self.channel.mem(), self.me, claim);
+            self.wake_both();
+        }
+        self.countdown = CHECKUP.min(self.channel.header.geometry.capacity());
+        self.changes = self.channel.changes(E::SIDE.other()).load(Ordering::Relaxed);
+        match self.look_around(false)? {
+            // A consumer drains first; the end of the stream is found when nothing is left.
+            Look::Gone if E::SIDE == Side::Producers => Err(Stop::Disconnected),
+            _ => Ok(()),
+        }
+    }
+
+    /// Marks the handle as unusable: what it saw, nobody who follows the protocol writes.
+    #[cold]
+    pub(crate) fn broken(&mut self, e: Error) -> Stop {
+        self.broken = Some(e.clone());
+        Stop::Failed(e)
+    }
+
+    /// Goes on after a first `attempt` that failed: tries until it succeeds or patience ends.
+    #[cold]
+    pub(crate) fn wait_for<T>(
+        &mut self,
+        patience: Patience,
+        mut attempt: impl FnMut(&mut Self) -> Option<T>,
+    ) -> Result<T, Stop> {
+        if matches!(patience, Patience::None) {
+            return self.glance(attempt);
+        }
+        let channel = Arc::clone(&self.channel);
+        let me = self.me;
+        let mut limit = MIDWAY.0;
+        loop {
+            if self.spin() {
+                if let Some(done) = attempt(self) {
+                    return Ok(done);
+                }
+            }
+            let mut waiting = Waiting { participant: self, patience, limit };
+            let waited = park::wait(channel.mem(), me, E::SIDE, &mut waiting)?;
+            limit = waiting.limit;
+            match waited {
+                Waited::Retry => {}
+                Waited::Gone => return Err(Stop::Disconnected),
+                Waited::TimedOut => return attempt(self).ok_or(Stop::TimedOut),
+                Waited::Cancelled => {
+                    // Whoever gives up although something is there passes the wake-up on.
+                    if self.end.poll(channel.mem()) == Poll::Ready {
+                        self.wake(E::SIDE);
+                    }
+                    return Err(Stop::Failed(Error::Cancelled));
+                }
+            }
+            if let Some(done) = attempt(self) {
+                return Ok(done);
+            }
+        }
+    }
+
+    /// What a call that does not wait does when nothing is there: now and then, so that polling stays cheap, it
+    /// looks whether the other side is gone or somebody needs repair.
+    fn glance<T>(&mut self, mut attempt: impl FnMut(&mut Self) -> Option<T>) -> Result<T, Stop> {
+        let now = Instant::now();
+        if now < self.glance_again {
+            return Err(Stop::WouldBlock);
+        }
+        self.glance_again = now + GLANCE;
+        self.end.before_sleep(self.channel.mem());
+        let look = self.look_around(false)?;
+        if let Some(done) = attempt(self) {
+            return Ok(done);
+        }
+        match (look, self.end.poll(self.channel.mem())) {
+            (Look::Gone, Poll::Nothing) => Err(Stop::Disconnected),
+            (Look::Gone, _) if E::SIDE == Side::Producers => Err(Stop::Disconnected),
+            _ => Err(Stop::WouldBlock),
+        }
+    }
+
+    /// Spins for as long as spinning has paid lately; true if something is there.
+    fn spin(&mut self) -> bool {
+        let start = Instant::now();
+        loop {
+            for _ in 0..32 {
+                if self.end.poll(self.channel.mem()) == Poll::Ready {
+                    self.spin = (self.spin * 2).min(SPIN);
+                    return true;
+                }
+                spin_loop();
+            }
+            if start.elapsed() >= self.spin {
+                self.spin = (self.spin / 2).max(SPIN_LEAST);
+                return false;
+            }
+        }
+    }
+
+    /// Wakes sleepers of a side after a publication.
+    #[inline]
+    pub(crate) fn wake(&mut self, side: Side) {
+        if park::wake(self.channel.mem(), side, self.me, &*self.channel) == park::Woke::Nobody {
+            self.suspect();
+        }
+    }
+
+    /// Sleepers that do not wake: they may be dead, and then nobody will tell us while there is room.
+    #[cold]
+    fn suspect(&mut self) {
+        if self.suspected.elapsed() >= SUSPICION {
+            self.suspected = Instant::now();
+            self.countdown = 1;
+        }
+    }
+
+    pub(crate) fn wake_both(&mut self) {
+        self.wake(Side::Producers);
+        self.wake(Side::Consumers);
+    }
+
+    /// After a claim, before the copy: if others of our side sleep and there is more, one of them takes over.
+    #[inline]
+    pub(crate) fn chain(&mut self) {
+        if park::sleepers(self.channel.mem(), E::SIDE).load(Ordering::Relaxed) & !self.me.bit() != 0
+            && self.end.poll(self.channel.mem()) == Poll::Ready
+        {
+            self.wake(E::SIDE);
+        }
+    }
+
+    /// One snapshot of the leases and what follows from it.
+    fn look_around(&mut self, drain: bool) -> Result<Look> {
+        let channel = Arc::clone(&self.channel);
+        let other = E::SIDE.other();
+        // Joins before the snapshot: a join that we see and whose lock is free in the snapshot is complete, or dead.
+        let joined = channel.joins(other).load(Ordering::Acquire); // SYNC(joins)
+        let snapshot = channel.set.snapshot()?;
+        channel.check_live()?;
+        if drain {
+            channel.set.drain(self.me, snapshot.tokens(self.me))?;
+        }
+        let alive = snapshot.alive();
+        recovery::mark_dead_sleepers(&channel, alive);
+        let mut busy = !snapshot.unlocked();
+        if self.end.needs_repair(&channel, self.me, alive) {
+            if channel.set.try_lock()? {
+                // A fresh look under the lock: others may have repaired and registered since.
+                let changed = channel
+                    .set
+                    .snapshot()
+                    .map(|now| self.end.repair(&channel, self.me, now.alive()));
+                channel.set.unlock_participant()?;
+                if changed? {
+                    return Ok(Look::Repaired);
+                }
+            } else {
+                busy = true;
+            }
+        }
+        Ok(self.judge(&snapshot, joined, busy))
+    }
+
+    /// Is the other side gone?
+    fn judge(&mut self, snapshot: &Snapshot, joined: u64, busy: bool) -> Look {
+        if snapshot.count(E::SIDE.other()) > 0 {
+            self.seen = true;
+            return Look::Wait;
+        }
+        let waits = E::SIDE == Side::Producers && self.channel.header.when_no_consumer == WhenNoConsumer::Wait;
+        let has_been_there = self.seen || joined != self.base;
+        if has_been_there && !busy && !waits { Look::Gone } else { Look::Wait }
+    }
+
+    /// Leaves now. Idempotent through `Drop`.
+    fn leave(&mut self) {
+        if !self.channel.is_ours() {
+            return; // an inherited handle: the lease is the parent's
+        }
+        let channel = Arc::clone(&self.channel);
+        let mem = channel.mem();
+        if let Some(claim) = self.pending.take() {
+            self.end.settle(mem, self.me, claim);
+        }
+        self.end.before_sleep(mem);
+        if self.end.retire(mem) {
+            mem.record(self.me, record::STATE).store(0, Ordering::Release); // ordered for others by the lease
+        }
+        channel.changes(E::SIDE).fetch_add(1, Ordering::Relaxed);
+        // It can only fail when the set is gone, and the lease with it.
+        let _ = channel.set.leave(self.me, E::SIDE);
+    }
+}
+
+impl<E: End> Drop for Participant<E> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl Waker for Attachment {
+    fn post(&self, who: u64) {
+        self.set.post(who);
+    }
+
+    #[inline]
+    fn publisher_barrier(&self) {
+        if self.fences() {
+            fence(Ordering::SeqCst); // SYNC(sleep-barrier)
+        } else {
+            compiler_fence(Ordering::SeqCst); // SYNC(sleep-barrier): the sleeper's membarrier does the rest
+        }
+    }
+}
+
+/// A participant inside a blocking call.
+struct Waiting<'a, E: End> {
+    participant: &'a mut Participant<E>,
+    patience: Patience,
+    /// Of the next sleep while somebody is midway.
+    limit: Duration,
+}
+
+impl<E: End> Waker for Waiting<'_, E> {
+    fn post(&self, who: u64) {
+        self.participant.channel.post(who);
+    }
+
+    fn publisher_barrier(&self) {
+        self.participant.channel.publisher_barrier();
+    }
+}
+
+impl<E: End> Sleeper for Waiting<'_, E> {
+    type Error = Error;
+
+    fn poll(&mut self) -> Poll {
+        self.participant.end.poll(self.participant.channel.mem())
+    }
+
+    fn look(&mut self) -> Result<Look> {
+        let participant = &mut *self.participant;
+        participant.end.before_sleep(participant.channel.mem());
+        participant.wake(E::SIDE.other());
+        participant.look_around(true)
+    }
+
+    fn sleeper_barrier(&self) {
+        if self.participant.channel.fences() || os::process::membarrier().is_err() {
+            fence(Ordering::SeqCst); // SYNC(sleep-barrier)
+        }
+    }
+
+    fn sleep(&mut self, limited: bool) -> Result<Slept> {
+        let deadline = self.patience.deadline();
+        let mut until = deadline;
+        if limited {
+            let soon = Instant::now().checked_add(self.limit);
+            self.limit = (self.limit * 2).min(MIDWAY.1);
+            until = match (deadline, soon) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+        }
+        let cancel = Arc::clone(&self.participant.cancel);
+        let interrupted = || cancel.load(std::sync::atomic::Ordering::Acquire);
+        let waited = self.participant.channel.set.sleep(self.participant.me, until, &interrupted)?;
+        let over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        match waited {
+            os::sem::Waited::TimedOut if over => Ok(Slept::TimedOut),
+            _ => Ok(Slept::Woken),
+        }
+    }
+
+    fn cancelled(&self) -> bool {
+        self.participant.cancel.load(std::sync::atomic::Ordering::Acquire)
+    }
+}

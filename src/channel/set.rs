@@ -1,0 +1,430 @@
+//! The semaphore set of a channel: presence, the lock, death notices and wake semaphores, and the few semop(2)
+//! calls that change them. What each step means is in `docs/design.md` section 3; this file only says it to the kernel.
+//!
+//! ```text
+//! 0        IDENT      0 new, BUILDING or READY: how far the pair of set and segment is; changed only under LOCK
+//! 1        LOCK       0 free, 1 held; with SEM_UNDO; GETPID names the holder
+//! 2, 3     PRODUCERS, CONSUMERS   how many there are; with SEM_UNDO
+//! 4 ..     alive[P]   the lease: 1 while participant i lives; with SEM_UNDO
+//! 4+P ..   wake[P]    a token means "look at everything again"
+//! 4+2P     spare      always 0: makes the size odd, so that a foreign set is unlikely to fit
+//! ```
+//!
+//! Linux makes a set of zeroes, and every one of these is valid at zero: there is no initialisation to race for.
+//! `SETVAL` and `SETALL` erase every process's undo for what they set; they do not occur here.
+
+use std::time::Instant;
+
+use libc::{EIDRM, EINVAL, ERANGE};
+
+use crate::error::{Error, OsError, Result};
+use crate::layout::MAX_PARTICIPANTS;
+use crate::os;
+use crate::os::sem::{NOWAIT, Operation, UNDO, sembuf};
+use crate::ring::{Index, Side};
+
+const IDENT: usize = 0;
+const LOCK: usize = 1;
+const COUNTS: usize = 2;
+const ALIVE: usize = 4;
+/// Semaphores besides two for each participant.
+const FIXED: usize = 5;
+const MOST: usize = FIXED + 2 * MAX_PARTICIPANTS;
+
+/// Tokens beyond the first say nothing new; above this many a wake semaphore is cut back to one. At 32,767 a
+/// registration would fail for ever, because nobody drains the tokens of vacant indices.
+const CROWDED: u16 = 16_384;
+
+/// How far the pair of set and segment is. Odd numbers that a foreign set hardly holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub(crate) enum Stage {
+    New = 0,
+    Building = 0x2b5d,
+    Ready = 0x5eb1,
+}
+
+/// A set that was verified to be a channel's, with what its operations need.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Set {
+    id: os::sem::SetId,
+    participants: usize,
+    semopm: usize,
+}
+
+/// All values of a set at one instant.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Snapshot {
+    values: [u16; MOST],
+    participants: usize,
+}
+
+impl Snapshot {
+    /// Is the channel's lock free?
+    pub(crate) fn unlocked(&self) -> bool {
+        self.values[LOCK] == 0
+    }
+
+    /// How many participants a side has.
+    pub(crate) fn count(&self, side: Side) -> u16 {
+        self.values[COUNTS + side as usize]
+    }
+
+    /// One bit for each participant that lives.
+    pub(crate) fn alive(&self) -> u64 {
+        let leases = &self.values[ALIVE..ALIVE + self.participants];
+        leases.iter().enumerate().fold(0, |bits, (i, &v)| bits | u64::from(v != 0) << i)
+    }
+
+    /// Tokens that wait for a participant.
+    pub(crate) fn tokens(&self, index: Index) -> u16 {
+        self.values[ALIVE + self.participants + index.get()]
+    }
+
+    /// How far the pair is; `None` if no channel of ours would say so.
+    pub(crate) fn stage(&self) -> Option<Stage> {
+        [Stage::New, Stage::Building, Stage::Ready].into_iter().find(|&s| s as u16 == self.values[IDENT])
+    }
+
+    /// What gives a foreign set away; `None` if everything is as one of ours could be.
+    fn oddity(&self) -> Option<String> {
+        let [ident, lock, producers, consumers] = [IDENT, LOCK, COUNTS, COUNTS + 1].map(|i| self.values[i]);
+        let most = self.participants as u16;
+        let Some(stage) = self.stage() else { return Some(format!("its first semaphore is {ident:#x}")) };
+        if lock > 1 {
+            return Some(format!("its lock semaphore is {lock}"));
+        }
+        if producers > most || consumers > most {
+            return Some(format!("it counts {producers} producers and {consumers} consumers of at most {most}"));
+        }
+        if stage == Stage::New && (producers, consumers) != (0, 0) {
+            return Some(format!("it is new, yet counts {producers} producers and {consumers} consumers"));
+        }
+        if self.values[ALIVE + 2 * self.participants] != 0 {
+            return Some("its spare semaphore is not 0".into());
+        }
+        let leases = &self.values[ALIVE..ALIVE + self.participants];
+        leases.iter().find(|&&v| v > 1).map(|v| format!("a lease semaphore is {v}"))
+    }
+}
+
+/// The operations of one semop(2) call.
+struct Ops {
+    list: [Operation; 2 * MAX_PARTICIPANTS + FIXED],
+    len: usize,
+}
+
+impl Ops {
+    fn new() -> Self {
+        Self { list: [sembuf(0, 0, 0); 2 * MAX_PARTICIPANTS + FIXED], len: 0 }
+    }
+
+    fn push(&mut self, semaphore: usize, op: i16, flags: i16) {
+        // The list has room for the longest call; a further operation would be a mistake of this file.
+        debug_assert!(self.len < self.list.len());
+        if let Some(next) = self.list.get_mut(self.len) {
+            *next = sembuf(semaphore as u16, op, flags);
+            self.len += 1;
+        }
+    }
+
+    fn as_slice(&self) -> &[Operation] {
+        &self.list[..self.len]
+    }
+}
+
+/// The set is gone: EIDRM for a waiter, EINVAL for whoever comes later.
+fn gone(e: &OsError) -> bool {
+    matches!(e.errno, EIDRM | EINVAL)
+}
+
+/// What a failed call on a verified set means to the caller of the channel.
+fn lost(e: OsError) -> Error {
+    if gone(&e) { Error::Removed } else { Error::Os(e) }
+}
+
+impl Set {
+    /// Semaphores of a channel for so many participants.
+    pub(crate) fn size(participants: usize) -> usize {
+        FIXED + 2 * participants
+    }
+
+    /// Most participants on this host: registering must fit one semop(2) but for the posts that may follow.
+    pub(crate) fn most_participants() -> Result<usize> {
+        Ok(os::sem::limits()?.semopm.saturating_sub(4).min(MAX_PARTICIPANTS))
+    }
+
+    /// Reads, and only reads, whether the set of that id is a channel's. `trusted` judges the creator's uid.
+    ///
+    /// # Errors
+    /// `Removed` if it is gone meanwhile, `Foreign` with what gives it away, `PermissionDenied`.
+    pub(crate) fn verify(id: i32, name: &str, trusted: impl Fn(u32) -> bool) -> Result<Set> {
+        let foreign = |detail: String| Error::Foreign { name: name.into(), detail };
+        let denied = |e: OsError| match e.errno {
+            libc::EACCES => Error::PermissionDenied {
+                name: name.into(),
+                detail: format!("no right to read its semaphore set ({e})"),
+            },
+            _ => lost(e),
+        };
+        let stat = os::sem::stat(id).map_err(denied)?;
+        let nsems = stat.nsems;
+        if nsems % 2 == 0 || !(Set::size(2)..=MOST).contains(&nsems) {
+            return Err(foreign(format!("a semaphore set of {nsems}")));
+        }
+        if !trusted(stat.cuid) {
+            return Err(foreign(format!("created by uid {}, which is neither ours nor root's", stat.cuid)));
+        }
+        let id = os::sem::verify(id).map_err(denied)?;
+        if id.len() != nsems {
+            return Err(Error::Removed); // the id was removed and made again in between: look again
+        }
+        let set = Set { id, participants: (nsems - FIXED) / 2, semopm: os::sem::limits()?.semopm.max(2) };
+        match set.snapshot().map_err(|e| if let Error::Os(e) = e { denied(e) } else { e })?.oddity() {
+            Some(detail) => Err(foreign(detail)),
+            None => Ok(set),
+        }
+    }
+
+    /// The kernel's id of the set.
+    pub(crate) fn id(&self) -> i32 {
+        self.id.id()
+    }
+
+    /// Participants that the set has room for.
+    pub(crate) fn participants(&self) -> usize {
+        self.participants
+    }
+
+    fn wake(&self, k: usize) -> usize {
+        ALIVE + self.participants + k
+    }
+
+    /// All values at one instant (GETALL, some 200 ns).
+    pub(crate) fn snapshot(&self) -> Result<Snapshot> {
+        let mut snapshot = Snapshot { values: [0; MOST], participants: self.participants };
+        os::sem::values(self.id, &mut snapshot.values).map_err(lost)?;
+        Ok(snapshot)
+    }
+
+    /// How many participants a side has (GETVAL, some 100 ns).
+    pub(crate) fn count(&self, side: Side) -> Result<u16> {
+        os::sem::value(self.id(), (COUNTS + side as usize) as u16).map_err(lost)
+    }
+
+    /// The process that last changed LOCK: its holder, if it is held. 0 if it is of another pid namespace.
+    pub(crate) fn lock_holder(&self) -> Result<i32> {
+        os::sem::pid(self.id(), LOCK as u16).map_err(lost)
+    }
+
+    fn op(&self, ops: &[Operation]) -> Result<(), OsError> {
+        os::sem::op(self.id(), ops)
+    }
+
+    /// In chunks that fit SEMOPM; only where being killed between two chunks does no harm.
+    fn chunked(&self, ops: &[Operation], unit: usize) -> Result<(), OsError> {
+        let most = (self.semopm / unit * unit).max(unit);
+        ops.chunks(most).try_for_each(|chunk| self.op(chunk))
+    }
+
+    /// Cuts crowded wake semaphores back to one token: atomically, and never to none, for its owner may be
+    /// about to sleep. Needs no lock.
+    pub(crate) fn uncrowd(&self) -> Result<()> {
+        let snapshot = self.snapshot()?;
+        for k in 0..self.participants {
+            let tokens = snapshot.values[self.wake(k)];
+            if tokens > CROWDED {
+                let mut ops = Ops::new();
+                let half = (tokens / 2) as i16;
+                ops.push(self.wake(k), -half, NOWAIT);
+                ops.push(self.wake(k), -((tokens - tokens / 2) as i16), NOWAIT);
+                ops.push(self.wake(k), 1, 0);
+                os::sem::try_op(self.id(), ops.as_slice()).map_err(lost)?; // false: its owner drained it meanwhile
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes LOCK as somebody who is no participant, or not yet. The death notices come first (harmless alone), LOCK
+    /// with the last of them: whoever found LOCK taken is woken also if we die holding it.
+    ///
+    /// # Errors
+    /// `LockBusy` with the holder after the deadline, `Removed`.
+    pub(crate) fn lock(&self, deadline: Option<Instant>) -> Result<()> {
+        self.uncrowd()?;
+        let mut ops = Ops::new();
+        for k in 0..self.participants {
+            ops.push(self.wake(k), 1, 0);
+            ops.push(self.wake(k), -1, UNDO);
+        }
+        let notices = ops.len;
+        ops.push(LOCK, 0, 0);
+        ops.push(LOCK, 1, UNDO);
+        let ahead = if ops.len <= self.semopm { 0 } else { notices };
+        let (first, last) = ops.as_slice().split_at(ahead);
+        self.chunked(first, 2).map_err(lost)?;
+        match os::sem::wait(self.id(), last, deadline, &|| false).map_err(lost)? {
+            os::sem::Waited::Done => Ok(()),
+            _ => {
+                let holder = self.lock_holder()?;
+                self.cancel_notices(ahead / 2)?;
+                Err(Error::LockBusy { holder })
+            }
+        }
+    }
+
+    /// Takes back the death notices of a lock that was not had.
+    fn cancel_notices(&self, count: usize) -> Result<()> {
+        let mut ops = Ops::new();
+        for k in 0..count {
+            ops.push(self.wake(k), 1, UNDO);
+            ops.push(self.wake(k), -1, NOWAIT);
+        }
+        self.chunked(ops.as_slice(), 2).map_err(lost)
+    }
+
+    /// Gives LOCK back as taken by [`Set::lock`]; posts everybody, which cancels the death notices too.
+    pub(crate) fn unlock(&self) -> Result<()> {
+        let mut ops = Ops::new();
+        ops.push(LOCK, -1, UNDO);
+        for k in 0..self.participants {
+            ops.push(self.wake(k), 1, UNDO);
+        }
+        self.all_at_once_or_first(&ops).map_err(lost)
+    }
+
+    /// Takes LOCK as a participant, whose own death notices stand; never waits.
+    pub(crate) fn try_lock(&self) -> Result<bool> {
+        let mut ops = Ops::new();
+        ops.push(LOCK, 0, NOWAIT);
+        ops.push(LOCK, 1, UNDO);
+        os::sem::try_op(self.id(), ops.as_slice()).map_err(lost)
+    }
+
+    /// Gives LOCK back as taken by [`Set::try_lock`]; posts everybody, for whoever found it taken sleeps on its wake
+    /// semaphore.
+    pub(crate) fn unlock_participant(&self) -> Result<()> {
+        let post = |flags: i16| {
+            let mut ops = Ops::new();
+            ops.push(LOCK, -1, UNDO);
+            for k in 0..self.participants {
+                ops.push(self.wake(k), 1, flags);
+            }
+            self.all_at_once_or_first(&ops)
+        };
+        match post(0) {
+            Err(e) if e.errno == ERANGE => {
+                self.uncrowd()?;
+                post(0).map_err(lost)
+            }
+            other => other.map_err(lost),
+        }
+    }
+
+    /// One call if SEMOPM allows; else the first chunk, which holds what matters, and then the posts.
+    fn all_at_once_or_first(&self, ops: &Ops) -> Result<(), OsError> {
+        let (first, rest) = ops.as_slice().split_at(ops.len.min(self.semopm));
+        self.op(first)?;
+        self.chunked(rest, 1)
+    }
+
+    /// Moves the stage; under LOCK.
+    pub(crate) fn set_stage(&self, stage: Stage) -> Result<()> {
+        let now = os::sem::value(self.id(), IDENT as u16).map_err(lost)?;
+        let step = stage as i32 - i32::from(now);
+        if step == 0 {
+            return Ok(());
+        }
+        let mut ops = Ops::new();
+        ops.push(IDENT, step as i16, NOWAIT);
+        self.op(ops.as_slice()).map_err(lost)
+    }
+
+    /// Becomes a participant and gives LOCK back, in one step; the death notices of [`Set::lock`] stay. Posts those
+    /// who live.
+    pub(crate) fn register(&self, index: Index, side: Side, living: u64) -> Result<()> {
+        let mut ops = Ops::new();
+        ops.push(ALIVE + index.get(), 0, NOWAIT);
+        ops.push(ALIVE + index.get(), 1, UNDO);
+        ops.push(COUNTS + side as usize, 1, UNDO);
+        ops.push(LOCK, -1, UNDO);
+        for k in (0..self.participants).filter(|k| living >> k & 1 != 0) {
+            ops.push(self.wake(k), 1, 0);
+        }
+        match self.all_at_once_or_first(&ops) {
+            Err(e) if e.errno == ERANGE => {
+                self.uncrowd()?;
+                self.all_at_once_or_first(&ops).map_err(lost)
+            }
+            other => other.map_err(lost),
+        }
+    }
+
+    /// Stops being a participant: presence first, then the posts, which cancel the death notices. Killed in
+    /// between, the kernel posts the rest.
+    pub(crate) fn leave(&self, index: Index, side: Side) -> Result<()> {
+        let mut ops = Ops::new();
+        ops.push(ALIVE + index.get(), -1, UNDO | NOWAIT);
+        ops.push(COUNTS + side as usize, -1, UNDO | NOWAIT);
+        for k in 0..self.participants {
+            ops.push(self.wake(k), 1, UNDO);
+        }
+        for _ in 0..3 {
+            match self.all_at_once_or_first(&ops) {
+                Err(e) if e.errno == ERANGE => self.uncrowd()?,
+                other => return other.map_err(lost),
+            }
+        }
+        Err(Error::Corrupt { what: "a wake semaphore", found: u64::from(u16::MAX >> 1), expected: "fewer tokens".into() })
+    }
+
+    /// V on the wake semaphores of the bitmap. Nothing to report: a full semaphore is as good as one more token, and
+    /// a removed set has woken everybody.
+    pub(crate) fn post(&self, who: u64) {
+        let mut ops = Ops::new();
+        for k in (0..self.participants).filter(|k| who >> k & 1 != 0) {
+            ops.push(self.wake(k), 1, 0);
+        }
+        if let Err(e) = self.chunked(ops.as_slice(), 1) {
+            if e.errno == ERANGE {
+                // One of them is full and nothing was done for the others: each alone.
+                for op in ops.as_slice() {
+                    let _ = self.op(std::slice::from_ref(op));
+                }
+            }
+        }
+    }
+
+    /// Takes the tokens that a snapshot showed; whoever posts meanwhile keeps its own.
+    pub(crate) fn drain(&self, index: Index, tokens: u16) -> Result<()> {
+        let mut left = tokens;
+        while left > 0 {
+            let some = left.min(i16::MAX as u16);
+            let mut ops = Ops::new();
+            ops.push(self.wake(index.get()), -(some as i16), NOWAIT);
+            os::sem::try_op(self.id(), ops.as_slice()).map_err(lost)?; // false: somebody else took them
+            left -= some;
+        }
+        Ok(())
+    }
+
+    /// P on one's own wake semaphore.
+    pub(crate) fn sleep(
+        &self,
+        index: Index,
+        deadline: Option<Instant>,
+        interrupted: &dyn Fn() -> bool,
+    ) -> Result<os::sem::Waited> {
+        let mut ops = Ops::new();
+        ops.push(self.wake(index.get()), -1, 0);
+        os::sem::wait(self.id(), ops.as_slice(), deadline, interrupted).map_err(lost)
+    }
+
+    /// Removes the set: everybody who sleeps on it wakes.
+    pub(crate) fn remove(&self) -> Result<()> {
+        match os::sem::remove(self.id()) {
+            Err(e) if !gone(&e) => Err(Error::Os(e)),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Claiming in an MPMC ring, for either side: announce, then win with one CAS. `mpmc` draws the protocol.
+//!
+//! The stamps are not read one by one for each claim: a **frontier** below which all stamps are known to be FREE
+//! (or READY or VOID) is kept in private memory. What it says stays true of every slot that is still unclaimed,
+//! because only a claimer changes such a slot, and a CAS that succeeds proves that there was none.
+
+use super::probe::{self, unless};
+use super::word::{Announcement, Cursor, Owner, Phase, Stamp, ahead};
+use super::{Claim, Index, Nothing, Shared, Side, clamp_want};
+use crate::layout::{record, shared as at};
+use crate::sync::Ordering;
+
+/// Stamps that a frontier advances over at once.
+const SCAN: u32 = 64;
+/// Races lost in a row before a claim gives up. A lost race means that another claim succeeded.
+const RACES: u32 = 256;
+
+/// One side's end of an MPMC ring: a producer's or a consumer's claims.
+pub(super) struct End {
+    pub(super) me: Index,
+    side: Side,
+    /// All stamps below it, from the cursor on, are claimable.
+    frontier: u64,
+    /// Where our last claim ends, and how many slots at its end we have not completed.
+    end: u64,
+    pub(super) open: u32,
+}
+
+impl End {
+    pub(super) fn resume(shared: &Shared, me: Index, side: Side) -> Self {
+        // SYNC(tail), SYNC(head)
+        let cursor = shared.word(cursor_of(side)).load(Ordering::Acquire);
+        let position = Cursor::from_bits(cursor).position();
+        End { me, side, frontier: position, end: position, open: 0 }
+    }
+
+    /// How many slots from `position` on can be claimed, up to `want`.
+    #[inline]
+    fn claimable(&mut self, shared: &Shared, position: u64, want: u32) -> u32 {
+        let known = ahead(self.frontier, position);
+        // A frontier that the cursor has overtaken, or one from another age of the ring, says nothing.
+        let known = if (0..=shared.geometry().capacity() as i64).contains(&known) { known } else { 0 };
+        if known >= i64::from(want) {
+            return want;
+        }
+        self.scan(shared, position, known as u64, want)
+    }
+
+    fn scan(&mut self, shared: &Shared, position: u64, known: u64, want: u32) -> u32 {
+        let end = shared.geometry().capacity().min(known + u64::from(SCAN.max(want)));
+        let mut len = known;
+        while len < end {
+            let position = position.wrapping_add(len);
+            let order = match self.side {
+                // SYNC(free): the last consumer has read what we overwrite.
+                Side::Producers => unless("free not acquired", Ordering::Acquire),
+                // SYNC(ready): we shall see the message.
+                Side::Consumers => unless("ready not acquired", Ordering::Acquire),
+            };
+            let stamp = Stamp::from_bits(shared.stamp(position).load(order));
+            let claimable = match self.side {
+                Side::Producers => stamp.is(position, Phase::Free),
+                Side::Consumers => stamp.is(position, Phase::Ready) || stamp.is(position, Phase::Void),
+            };
+            if !claimable {
+                break;
+            }
+            len += 1;
+        }
+        self.frontier = position.wrapping_add(len);
+        len.min(u64::from(want)) as u32
+    }
+
+    #[inline]
+    pub(super) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
+        let want = clamp_want(shared, want);
+        let cursor = shared.word(cursor_of(self.side));
+        for _ in 0..RACES {
+            // SYNC(tail), SYNC(head)
+            let seen = Cursor::from_bits(cursor.load(Ordering::Acquire));
+            let position = seen.position();
+            let len = self.claimable(shared, position, want);
+            if len == 0 {
+                match self.why_nothing(shared, position) {
+                    Some(nothing) => return Err(nothing),
+                    None => continue,
+                }
+            }
+            let announcement = Announcement::new(self.side, position, len, seen.owner());
+            let late = probe::mutant("announced after the CAS");
+            if !late {
+                self.announce(shared, announcement.bits());
+            }
+            let end = position.wrapping_add(u64::from(len));
+            let won = Cursor::new(end, self.me.into());
+            probe::step();
+            // SYNC(tail), SYNC(head): who sees our claim sees its announcement.
+            let order = unless("claim not released", Ordering::AcqRel);
+            if cursor.compare_exchange(seen.bits(), won.bits(), order, Ordering::Relaxed).is_ok() {
+                if late {
+                    self.announce(shared, announcement.bits());
+                }
+                (self.end, self.open) = (end, len);
+                return Ok(Claim { position, len, prev: seen.owner(), adopted: false, attempt: 0 });
+            }
+        }
+        Err(Nothing::Midway)
+    }
+
+    /// SYNC(announce): who sees a later announcement of ours in place of the one at q sees what we stored into
+    /// `stamp[q]` between the two. Acquired by `recover::won`.
+    #[inline]
+    fn announce(&self, shared: &Shared, bits: u64) {
+        probe::step();
+        let order = unless("announcement not released", Ordering::Release);
+        shared.record(self.me, record::ANNOUNCED).store(bits, order);
+    }
+
+    /// Why the slot at the cursor cannot be claimed; `None` if that was old news.
+    #[cold]
+    fn why_nothing(&self, shared: &Shared, position: u64) -> Option<Nothing> {
+        // SYNC(ready), SYNC(free): a stamp from beyond this position shows that the cursor has moved on.
+        let stamp = Stamp::from_bits(shared.stamp(position).load(Ordering::Acquire));
+        let behind = stamp.distance_from(position);
+        // SYNC(tail), SYNC(head)
+        let other = match self.side {
+            Side::Producers => shared.word(at::HEAD),
+            Side::Consumers => shared.word(at::TAIL),
+        };
+        let other = || Cursor::from_bits(other.load(Ordering::Acquire)).position();
+        let theirs = match (self.side, stamp.phase()) {
+            (_, _) if behind > 0 => return None,
+            (Side::Producers, _) if behind == 0 => return None,
+            (Side::Consumers, Phase::Ready | Phase::Void | Phase::Taken) if behind == 0 => return None,
+            // The slot still belongs to the lap before. Full, unless a consumer has claimed it already.
+            (Side::Producers, _) => ahead(position, other()) >= shared.geometry().capacity() as i64,
+            // The slot waits for its message. Empty, unless a producer has claimed it already.
+            (Side::Consumers, _) => ahead(other(), position) <= 0,
+        };
+        Some(if theirs { Nothing::None } else { Nothing::Midway })
+    }
+
+    /// The owner of the claim before our first uncompleted slot. Our own announcement is the claim we hold.
+    fn open_prev(&self, shared: &Shared) -> Owner {
+        let bits = shared.record(self.me, record::ANNOUNCED).load(Ordering::Relaxed);
+        match Announcement::read(bits, self.side) {
+            Some(announced) if announced.len() == self.open => announced.prev(),
+            _ => self.me.into(),
+        }
+    }
+
+    /// The claim that was forgotten.
+    pub(super) fn reopen(&self, shared: &Shared) -> Claim {
+        let position = self.end.wrapping_sub(u64::from(self.open));
+        Claim { position, len: self.open, prev: self.open_prev(shared), adopted: false, attempt: 1 }
+    }
+
+    /// Clears the announcement, unless the claim still needs it.
+    pub(super) fn clean(&self, shared: &Shared) -> bool {
+        if self.open == 0 {
+            // SYNC(announce): who misses the announcement finds what we stored into the slots.
+            self.announce(shared, Announcement::NONE);
+        }
+        self.open == 0
+    }
+}
+
+pub(super) const fn cursor_of(side: Side) -> usize {
+    match side {
+        Side::Producers => at::TAIL,
+        Side::Consumers => at::HEAD,
+    }
+}

@@ -1,0 +1,94 @@
+//! Looking at a ring without claiming anything: for whoever decides whether to sleep, and for status.
+
+use super::recover;
+use super::word::{Phase, Stamp, ahead};
+use super::{Index, Kind, Nothing, Receiver, Sender, Shared, Side, received, sent};
+use crate::sync::Ordering;
+
+impl Index {
+    /// Its bit in a bitmap of participants.
+    #[inline]
+    pub(crate) fn bit(self) -> u64 {
+        1 << self.get()
+    }
+}
+
+impl Side {
+    /// The side across the ring.
+    pub(crate) fn other(self) -> Side {
+        match self {
+            Side::Producers => Side::Consumers,
+            Side::Consumers => Side::Producers,
+        }
+    }
+}
+
+impl Sender {
+    /// Could a claim succeed now?
+    #[inline]
+    pub(crate) fn poll(&self, shared: &Shared) -> Result<(), Nothing> {
+        match self {
+            Self::Spsc(_) if super::occupancy(shared, Kind::Spsc) < shared.geometry().capacity() => Ok(()),
+            Self::Spsc(_) => Err(Nothing::None),
+            Self::Mpmc(_) => poll_mpmc(shared, Side::Producers),
+        }
+    }
+}
+
+impl Receiver {
+    /// Could a claim succeed now?
+    #[inline]
+    pub(crate) fn poll(&self, shared: &Shared) -> Result<(), Nothing> {
+        match self {
+            Self::Spsc(_) => {
+                // SYNC(ready): the stamp itself, for TAIL lags behind it.
+                let head = received(shared, Kind::Spsc);
+                let stamp = Stamp::from_bits(shared.stamp(head).load(Ordering::Acquire));
+                if stamp.is(head, Phase::Ready) { Ok(()) } else { Err(Nothing::None) }
+            }
+            Self::Mpmc(_) if self.given_back(shared) => Err(Nothing::Midway),
+            Self::Mpmc(_) if self.has_adopted(shared) => Ok(()),
+            Self::Mpmc(_) => poll_mpmc(shared, Side::Consumers),
+        }
+    }
+}
+
+/// What the stamp at a side's cursor says.
+#[inline]
+fn poll_mpmc(shared: &Shared, side: Side) -> Result<(), Nothing> {
+    let (mine, capacity) = match side {
+        Side::Producers => (sent(shared, Kind::Mpmc), shared.geometry().capacity() as i64),
+        Side::Consumers => (received(shared, Kind::Mpmc), 0),
+    };
+    // SYNC(ready), SYNC(free)
+    let stamp = Stamp::from_bits(shared.stamp(mine).load(Ordering::Acquire));
+    let claimable = match side {
+        Side::Producers => stamp.is(mine, Phase::Free),
+        Side::Consumers => stamp.is(mine, Phase::Ready) || stamp.is(mine, Phase::Void),
+    };
+    if claimable || stamp.distance_from(mine) > 0 {
+        return Ok(()); // a stamp from beyond: the cursor has moved on, and a claim will see more
+    }
+    let theirs_to_do = match side {
+        // Full: a whole lap ahead of the consumers' cursor. Otherwise one of them has claimed the slot.
+        Side::Producers => ahead(mine, received(shared, Kind::Mpmc)) >= capacity,
+        // Empty: the producers' cursor is here too. Otherwise one of them has claimed the slot.
+        Side::Consumers => ahead(sent(shared, Kind::Mpmc), mine) <= capacity,
+    };
+    Err(if theirs_to_do { Nothing::None } else { Nothing::Midway })
+}
+
+/// Messages sent and received since the ring began at `origin`.
+pub(crate) fn traffic(shared: &Shared, kind: Kind, origin: u64) -> (u64, u64) {
+    let since = |position| u64::try_from(ahead(position, origin)).unwrap_or(0);
+    (since(sent(shared, kind)), since(received(shared, kind)))
+}
+
+/// What a participant has claimed, won and not completed, as far as a look without LOCK can tell: from which position
+/// and how many slots.
+pub(crate) fn holds(shared: &Shared, kind: Kind, index: Index, side: Side) -> Option<(u64, u32)> {
+    match kind {
+        Kind::Spsc => None,
+        Kind::Mpmc => recover::holds(shared, index, side),
+    }
+}

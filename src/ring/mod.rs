@@ -1,0 +1,202 @@
+//! The rings: who may write and read which slot, and what becomes of a slot whose owner died.
+//!
+//! Pure algorithms over atomics. They do not copy payloads, sleep, wake or look at leases: the channel does, and it
+//! holds LOCK where a function here asks for it. [`spsc`] and [`mpmc`] claim and publish, [`recover`] finishes what
+//! the dead began, [`word`] holds the formats, [`slots`] the memory.
+//!
+//! An operation of the channel is `claim`, then for each slot a copy and `publish` or `release`. A death between
+//! any two stores of it leaves a state that `recover::settle` completes; a handle that forgets a claim (a leaked
+//! guard) completes it itself at its next claim.
+
+mod claim;
+#[cfg(not(all(test, loom)))]
+mod copy;
+mod ends;
+mod inspect;
+mod mpmc;
+mod probe;
+mod recover;
+mod slots;
+mod spsc;
+mod word;
+
+#[cfg(all(test, loom))]
+mod models;
+#[cfg(all(test, not(loom)))]
+mod tests;
+#[cfg(all(test, not(loom)))]
+mod world;
+
+pub(crate) use ends::{Receiver, Sender};
+pub(crate) use recover::{Author, Settled, adopt_given, settle};
+pub(crate) use inspect::{holds, traffic};
+pub(crate) use slots::Shared;
+
+use crate::layout::{MAX_BATCH, shared};
+use crate::sync::Ordering;
+use word::{Cursor, Owner, Phase, Stamp};
+
+/// A participant: where its record is, and the name it signs with. Below 64 and below the channel's participants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Index(u8);
+
+impl Index {
+    pub(crate) fn new(index: usize, participants: usize) -> Option<Self> {
+        let index = u8::try_from(index).ok()?;
+        (index < 64 && usize::from(index) < participants).then_some(Index(index))
+    }
+
+    pub(crate) fn get(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// Which ring a channel has; chosen at creation. The discriminants are the format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Kind {
+    /// One producer and one consumer at a time: the fastest.
+    Spsc = 1,
+    /// Many producers and many consumers, each message to exactly one of them; all share one order.
+    Mpmc = 2,
+}
+
+/// The two ends of a channel. The discriminants index the words that exist once a side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Producers = 0,
+    Consumers = 1,
+}
+
+/// Why nothing was claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nothing {
+    /// Empty, or full: it is the other side's turn.
+    None,
+    /// Somebody of either side is between claim and completion at the slot we need, and may stay there. Or we lost
+    /// every race of a bounded number; or our own messages are offered to others ([`Receiver::given_back`]).
+    Midway,
+}
+
+/// Slots that are ours to complete, first one first. The claim itself stands in shared memory: dropping this value
+/// completes nothing, and the claimer's next claim will.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Claim {
+    position: u64,
+    len: u32,
+    /// Owner of the claim before `position`, for the stamp.
+    prev: Owner,
+    adopted: bool,
+    /// Which delivery of the message at `position` this is; 0 until it is looked at.
+    attempt: u32,
+}
+
+impl Claim {
+    /// Position of the next slot to complete: where to copy.
+    #[inline]
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Slots still to complete.
+    #[inline]
+    pub(crate) fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// Whether the messages come from a dead consumer or were given back.
+    #[inline]
+    pub(crate) fn is_adopted(&self) -> bool {
+        self.adopted
+    }
+
+    /// Steps to the next slot, whose predecessor is then our own.
+    #[inline]
+    fn advance(&mut self, prev: Owner) {
+        self.position = self.position.wrapping_add(1);
+        self.len -= 1;
+        self.prev = prev;
+        self.attempt = 0;
+    }
+}
+
+/// A message in a claimed slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Bytes, clamped to the channel's message size.
+    pub(crate) len: u32,
+    /// Whatever the producer attached.
+    pub(crate) tag: u32,
+    /// 1 for the first delivery; more if an earlier one was started and not acknowledged. Saturates at 16.
+    pub(crate) attempt: u32,
+}
+
+impl Found {
+    #[inline]
+    fn read(shared: &Shared, position: u64, attempt: u32) -> Self {
+        let meta = shared.meta(position);
+        let most = shared.geometry().message_size().min(u32::MAX as usize) as u32;
+        Found { len: (meta as u32).min(most), tag: (meta >> 32) as u32, attempt }
+    }
+}
+
+/// What a slot's meta word says: length low, tag high.
+#[inline]
+fn pack_meta(len: u32, tag: u32) -> u64 {
+    u64::from(len) | u64::from(tag) << 32
+}
+
+/// How many slots a claim may ask for.
+#[inline]
+fn clamp_want(shared: &Shared, want: u32) -> u32 {
+    let most = u64::from(MAX_BATCH).min(shared.geometry().capacity());
+    want.clamp(1, most as u32)
+}
+
+/// Writes the words of an empty ring that begins at `origin`. The header's magic publishes them.
+pub(crate) fn init(shared: &Shared, kind: Kind, origin: u64) {
+    let start = match kind {
+        Kind::Spsc => origin,
+        // Nobody asks who owned the position before the first.
+        Kind::Mpmc => Cursor::new(origin, Owner::NOBODY).bits(),
+    };
+    for word in [shared::TAIL, shared::HEAD, shared::FREE] {
+        shared.word(word).store(start, Ordering::Relaxed);
+    }
+    shared.word(shared::IN_HAND).store(0, Ordering::Relaxed);
+    // A fresh segment is zeroes, and an SPSC ring waits for READY, which is not zero.
+    if kind == Kind::Mpmc {
+        for i in 0..shared.geometry().capacity() {
+            let position = origin.wrapping_add(i);
+            let stamp = Stamp::new(position, Phase::Free, Owner::NOBODY);
+            shared.stamp(position).store(stamp.bits(), Ordering::Relaxed);
+        }
+    }
+}
+
+fn position(shared: &Shared, kind: Kind, word: usize) -> u64 {
+    // SYNC(tail), SYNC(head), SYNC(free-exact): who has seen a position may look at what led to it.
+    let bits = shared.word(word).load(Ordering::Acquire);
+    match kind {
+        Kind::Spsc => bits,
+        Kind::Mpmc => Cursor::from_bits(bits).position(),
+    }
+}
+
+/// Position behind the last message claimed by a producer.
+pub(crate) fn sent(shared: &Shared, kind: Kind) -> u64 {
+    position(shared, kind, shared::TAIL)
+}
+
+/// Position behind the last message claimed by a consumer.
+pub(crate) fn received(shared: &Shared, kind: Kind) -> u64 {
+    position(shared, kind, shared::HEAD)
+}
+
+/// Messages sent and not yet received, between 0 and the capacity; a snapshot.
+pub(crate) fn occupancy(shared: &Shared, kind: Kind) -> u64 {
+    let head = received(shared, kind);
+    let distance = word::ahead(sent(shared, kind), head);
+    u64::try_from(distance).unwrap_or(0).min(shared.geometry().capacity())
+}

@@ -1,0 +1,195 @@
+//! One producer, one consumer: no claim is ever contended, so there is nothing to announce and nothing to settle.
+//!
+//! ```text
+//! stamp[i]  READY(x)                    producer: the message x is in its slot           SYNC(ready)
+//! TAIL      position behind the last READY, never ahead of it                            SYNC(tail)
+//! HEAD      position behind the last message acknowledged                                SYNC(free-exact)
+//! FREE      HEAD as of some time ago; what the producer usually reads                    SYNC(free)
+//! IN_HAND   the message whose delivery was started last, and how often it was started
+//! ```
+//!
+//! The consumer finds messages by polling the stamp in the slot: the line that brings the news brings the message.
+//! It acknowledges in HEAD, in its own line, and moves FREE, which the producer reads, every eighth of a lap: one
+//! line changes hands for each message instead of two. Before it reports Full, the producer reads HEAD itself.
+//!
+//! A successor resumes from these words alone: a producer at TAIL, or behind the one READY whose author died before
+//! it moved TAIL; a consumer at HEAD, where IN_HAND says whether the message was already looked at.
+
+use super::probe::{self, unless};
+use super::word::{InHand, Owner, Phase, Stamp};
+use super::{Claim, Found, Nothing, Shared, clamp_want, pack_meta};
+use crate::layout::shared as at;
+use crate::sync::{Ordering, compiler_fence};
+
+fn ready(position: u64) -> Stamp {
+    Stamp::new(position, Phase::Ready, Owner::NOBODY)
+}
+
+/// The producer.
+pub(crate) struct Sender {
+    tail: u64,
+    /// Everything below may be written: a position known to be acknowledged, plus the capacity.
+    limit: u64,
+}
+
+impl Sender {
+    pub(crate) fn resume(shared: &Shared) -> Self {
+        // The former producer's stores are ordered by its lease and LOCK.
+        let mut tail = shared.word(at::TAIL).load(Ordering::Relaxed);
+        for _ in 0..shared.geometry().capacity() {
+            if shared.stamp(tail).load(Ordering::Relaxed) != ready(tail).bits() {
+                break;
+            }
+            tail = tail.wrapping_add(1);
+        }
+        // SYNC(tail): as in `publish`.
+        shared.word(at::TAIL).store(tail, Ordering::Release);
+        Sender { tail, limit: tail }
+    }
+
+    #[inline]
+    pub(crate) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
+        if self.limit == self.tail {
+            // SYNC(free), SYNC(free-exact): the consumer has read what it freed before we overwrite it.
+            let free = unless("spsc: free not acquired", Ordering::Acquire);
+            self.extend(shared, shared.word(at::FREE).load(free));
+            if self.limit == self.tail {
+                let exact = unless("spsc: head not acquired", Ordering::Acquire);
+                self.extend(shared, shared.word(at::HEAD).load(exact));
+            }
+        }
+        let room = self.limit.wrapping_sub(self.tail);
+        if room == 0 {
+            return Err(Nothing::None);
+        }
+        let len = u64::from(clamp_want(shared, want)).min(room) as u32;
+        Ok(Claim { position: self.tail, len, prev: Owner::NOBODY, adopted: false, attempt: 0 })
+    }
+
+    /// Learns that everything below `freed` was acknowledged. Wherever it is not within a lap behind the tail it
+    /// is old news, or a lie, and grants nothing.
+    fn extend(&mut self, shared: &Shared, freed: u64) {
+        let capacity = shared.geometry().capacity();
+        let used = self.tail.wrapping_sub(freed);
+        if used <= capacity {
+            self.limit = freed.wrapping_add(capacity);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn publish(&mut self, shared: &Shared, claim: &mut Claim, len: u32, tag: u32) {
+        if claim.len == 0 {
+            return;
+        }
+        shared.set_meta(self.tail, pack_meta(len, tag));
+        if probe::mutant("spsc: tail stored before the stamp") {
+            shared.word(at::TAIL).store(self.tail.wrapping_add(1), Ordering::Release);
+        }
+        probe::step();
+        // SYNC(ready): whoever sees the stamp sees the message.
+        let order = unless("spsc: ready not released", Ordering::Release);
+        shared.stamp(self.tail).store(ready(self.tail).bits(), order);
+        self.tail = self.tail.wrapping_add(1);
+        probe::step();
+        // SYNC(tail): never ahead of the stamp, or a successor would leave a gap.
+        shared.word(at::TAIL).store(self.tail, Ordering::Release);
+        claim.advance(Owner::NOBODY);
+    }
+
+    /// The slot was never promised to anybody: the next claim gets it again.
+    #[inline]
+    pub(crate) fn abandon(&mut self, _shared: &Shared, claim: &mut Claim) {
+        claim.len = claim.len.saturating_sub(1);
+    }
+}
+
+/// The consumer.
+pub(crate) struct Receiver {
+    head: u64,
+    /// What FREE says.
+    published: u64,
+    /// What IN_HAND says.
+    in_hand: InHand,
+}
+
+impl Receiver {
+    pub(crate) fn resume(shared: &Shared) -> Self {
+        // The former consumer's stores are ordered by its lease and LOCK.
+        let head = shared.word(at::HEAD).load(Ordering::Relaxed);
+        let in_hand = InHand::from_bits(shared.word(at::IN_HAND).load(Ordering::Relaxed));
+        let in_hand = if probe::mutant("spsc: hand forgotten") { InHand::NONE } else { in_hand };
+        // SYNC(free): as in `publish_free`.
+        shared.word(at::FREE).store(head, Ordering::Release);
+        Receiver { head, published: head, in_hand }
+    }
+
+    #[inline]
+    pub(crate) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
+        let want = clamp_want(shared, want);
+        let mut len = 0;
+        while len < want {
+            let position = self.head.wrapping_add(u64::from(len));
+            // SYNC(ready): pairs with the producer's store.
+            let order = unless("spsc: ready not acquired", Ordering::Acquire);
+            if shared.stamp(position).load(order) != ready(position).bits() {
+                break;
+            }
+            len += 1;
+        }
+        if len == 0 {
+            return Err(Nothing::None);
+        }
+        Ok(Claim { position: self.head, len, prev: Owner::NOBODY, adopted: false, attempt: 0 })
+    }
+
+    #[inline]
+    pub(crate) fn look(&mut self, shared: &Shared, claim: &mut Claim) -> Option<Found> {
+        if claim.len == 0 {
+            return None;
+        }
+        if claim.attempt == 0 {
+            let attempts = self.in_hand.attempts(self.head);
+            claim.attempt = (attempts + 1).min(InHand::MOST);
+            self.in_hand = InHand::new(self.head, claim.attempt);
+            probe::step();
+            // Own line, read by a successor only.
+            shared.word(at::IN_HAND).store(self.in_hand.bits(), Ordering::Relaxed);
+            // A kill is like a signal: it needs the store in this place of the program, not in a peer's view.
+            compiler_fence(Ordering::SeqCst);
+        }
+        Some(Found::read(shared, self.head, claim.attempt))
+    }
+
+    #[inline]
+    pub(crate) fn release(&mut self, shared: &Shared, claim: &mut Claim) {
+        if claim.len == 0 {
+            return;
+        }
+        self.head = self.head.wrapping_add(1);
+        probe::step();
+        // SYNC(free-exact): our reads of the message come before the producer's next writes to its slot.
+        let order = unless("spsc: head not released", Ordering::Release);
+        shared.word(at::HEAD).store(self.head, order);
+        claim.advance(Owner::NOBODY);
+        let lag = (shared.geometry().capacity() / 8).max(1);
+        if self.head.wrapping_sub(self.published) >= lag {
+            self.publish_free(shared);
+        }
+    }
+
+    /// What is left stays where it is. IN_HAND remembers that the delivery of the first was started.
+    pub(crate) fn give_back(&mut self, _shared: &Shared, claim: &mut Claim) {
+        claim.len = 0;
+    }
+
+    #[inline]
+    pub(crate) fn publish_free(&mut self, shared: &Shared) {
+        if self.published != self.head {
+            self.published = self.head;
+            probe::step();
+            // SYNC(free): as SYNC(free-exact).
+            let order = unless("spsc: free not released", Ordering::Release);
+            shared.word(at::FREE).store(self.head, order);
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! Property tests of both rings against the plain model of [`world`](super::world), and the rules of recovery:
+//! each, when removed, must be missed by the same random walks.
+
+use core::mem::MaybeUninit;
+
+use proptest::prelude::*;
+
+use super::probe::with_mutant;
+use super::word::{Adopted, Announcement, Cursor, InHand, Phase, Stamp, ahead, distance};
+use super::world::{Action, World, memory};
+use super::{Author, Index, Kind, Nothing, Receiver, Sender, Settled, Side, init, occupancy, settle};
+use crate::layout::{Geometry, MAX_BATCH, record, shared as at};
+use crate::sync::Ordering;
+
+/// Positions around every edge of the formats.
+const ORIGINS: [u64; 8] = [
+    0,
+    5,
+    (1 << 45) - 3,
+    (1 << 46) - 3,
+    (1 << 57) - 2,
+    (1 << 58) - 3,
+    u64::MAX - 2,
+    0x1234_5678_9abc,
+];
+
+fn actions(most: usize) -> impl Strategy<Value = Vec<Action>> {
+    // Mostly steps of operations; one in eight is killed inside.
+    let fuse = prop_oneof![7 => Just(None), 1 => (0u8..6).prop_map(Some)];
+    let what = prop_oneof![1 => 0u8..6, 2 => 3u8..6, 12 => Just(8u8)];
+    prop::collection::vec((any::<u8>(), what, any::<u8>(), fuse), 0..most)
+}
+
+fn walk(kind: Kind, capacity: u64, size: u64, participants: usize, origin: u64, actions: &[Action]) {
+    let mut world = World::new(kind, capacity, size, participants, origin);
+    for action in actions {
+        world.act(*action);
+    }
+    world.finish();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn mpmc_is_a_queue_whoever_dies(
+        shift in 0u32..5, size in 0u64..40, participants in 2usize..7, origin in prop::sample::select(&ORIGINS[..]),
+        actions in actions(250),
+    ) {
+        walk(Kind::Mpmc, 1 << shift, size, participants, origin, &actions);
+    }
+
+    #[test]
+    fn spsc_is_a_queue_whoever_dies(
+        shift in 0u32..6, size in 0u64..40, participants in 2usize..4, origin in prop::sample::select(&ORIGINS[..]),
+        actions in actions(250),
+    ) {
+        walk(Kind::Spsc, 1 << shift, size, participants, origin, &actions);
+    }
+
+    #[test]
+    fn nothing_found_in_the_segment_panics_or_loops(
+        words in prop::collection::vec((0usize..400, any::<u64>()), 0..60), actions in actions(60), spsc in any::<bool>(),
+    ) {
+        let kind = if spsc { Kind::Spsc } else { Kind::Mpmc };
+        let geometry = Geometry::new(4, 24, 4).unwrap();
+        let (mut memory, shared) = memory(geometry);
+        init(&shared, kind, 7);
+        let index = |i: u8| Index::new(usize::from(i) % 4, 4).unwrap();
+        let (mut senders, mut receivers) = (Vec::new(), Vec::new());
+        for i in 0..2 {
+            senders.push(Sender::resume(kind, &shared, index(i)));
+            receivers.push(Receiver::resume(kind, &shared, index(2 + i)));
+        }
+        let mut words = words.into_iter();
+        for (who, what, how, _) in actions {
+            if let Some((at, value)) = words.next() {
+                let at = 1408 / 8 + at % ((geometry.size() - 1408) / 8);
+                memory[at] = if value % 3 == 0 { value % 8 } else { value };
+            }
+            let (i, want) = (usize::from(who % 2), u32::from(how));
+            match what % 5 {
+                0 | 4 => if let Ok(mut claim) = senders[i].claim(&shared, want) {
+                    prop_assert!(claim.len() <= 4);
+                    prop_assert!(shared.write_payload(claim.position(), 3, &[1; 21]));
+                    while claim.len() != 0 {
+                        senders[i].publish(&shared, &mut claim, u32::MAX, 1);
+                    }
+                },
+                1 => if let Ok(mut claim) = receivers[i].claim(&shared, want) {
+                    while claim.len() != 0 {
+                        if let Some(found) = receivers[i].look(&shared, &mut claim) {
+                            prop_assert!(found.len <= 24 && (1..=16).contains(&found.attempt));
+                        }
+                        if how == 5 {
+                            receivers[i].give_back(&shared, &mut claim);
+                        }
+                        receivers[i].release(&shared, &mut claim);
+                    }
+                },
+                2 => {
+                    receivers[i].take_back(&shared);
+                    prop_assert!(occupancy(&shared, kind) <= 4);
+                }
+                _ => {
+                    let side = if how % 2 == 0 { Side::Producers } else { Side::Consumers };
+                    settle(&shared, kind, index(how), side, Author::Consumer(index(2 + who % 2)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn payloads_are_copied_byte_for_byte(size in 0usize..80, at in 0usize..90, len in 0usize..90) {
+        let (_memory, shared) = memory(Geometry::new(2, size as u64, 2).unwrap());
+        let fits = at + len <= size;
+        prop_assert!(shared.write_payload(1, 0, &vec![0xaa; size]));
+        let bytes: Vec<u8> = (1..=len as u8).collect();
+        prop_assert_eq!(shared.write_payload(1, at, &bytes), fits);
+        let mut all = vec![MaybeUninit::new(0); size];
+        prop_assert!(shared.read_payload(1, 0, &mut all));
+        let mut part = vec![MaybeUninit::new(0); len];
+        prop_assert_eq!(shared.read_payload(1, at, &mut part), fits);
+        // SAFETY: initialised from the start.
+        #[allow(unsafe_code)]
+        let of = |bytes: Vec<MaybeUninit<u8>>| -> Vec<u8> { bytes.into_iter().map(|b| unsafe { b.assume_init() }).collect() };
+        let all = of(all);
+        if fits {
+            prop_assert_eq!(&of(part), &bytes);
+            prop_assert_eq!(&all[at..at + len], &bytes[..]);
+        }
+        let before = if fits && len > 0 { at } else { size };
+        prop_assert!(all[..before].iter().all(|byte| *byte == 0xaa));
+        let behind = if fits && len > 0 { (at + len).next_multiple_of(8).min(size) } else { size };
+        prop_assert!(all[behind..].iter().all(|byte| *byte == 0xaa));
+        // The neighbour's stamp is untouched.
+        prop_assert_eq!(shared.stamp(0).load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn formats_keep_what_they_are_given(
+        position in any::<u64>(), len in 1u32..=MAX_BATCH, prev in 0usize..64, own in 0usize..64, attempts in 0u32..40,
+        step in -1000i64..1000,
+    ) {
+        let (prev, own) = (Index::new(prev, 64).unwrap(), Index::new(own, 64).unwrap());
+        let stamp = Stamp::taken(position, prev.into(), own.into(), attempts);
+        prop_assert!(stamp.is_taken_by(position, own) && stamp.prev() == prev);
+        prop_assert_eq!((stamp.attempts(), stamp.phase()), (attempts.min(15), Phase::Taken));
+        prop_assert_eq!(stamp.distance_from(position.wrapping_add_signed(step)), -step);
+        prop_assert!(!stamp.is(position, Phase::Ready) && !stamp.is(position.wrapping_add(1), Phase::Taken));
+        let cursor = Cursor::new(position, own.into());
+        prop_assert!(ahead(cursor.position(), position) == 0 && cursor.owner() == own);
+        for side in [Side::Producers, Side::Consumers] {
+            let announced = Announcement::new(side, position, len, prev.into());
+            let other = if side == Side::Producers { Side::Consumers } else { Side::Producers };
+            prop_assert_eq!(Announcement::read(announced.bits(), side), Some(announced));
+            prop_assert_eq!(Announcement::read(announced.bits(), other), None);
+            prop_assert!(announced.len() == len && announced.prev() == prev);
+            prop_assert_eq!(distance(announced.position(), position), 0);
+        }
+        let range = Adopted::new(position, len);
+        prop_assert!(range.len() == len && range.covers(position, len) && !range.covers(position, len + 1));
+        prop_assert!(!range.covers(position.wrapping_sub(1), 1) && range.given().is_given());
+        prop_assert_eq!(range.given().kept(), range);
+        prop_assert_eq!(InHand::new(position, attempts.max(1)).attempts(position), attempts.clamp(1, 16));
+        prop_assert_eq!(InHand::new(position, 1).attempts(position.wrapping_add(1)), 0);
+        prop_assert_eq!(distance(position.wrapping_add_signed(step), position), step);
+    }
+}
+
+/// The same walks, from a generator of our own so that every mutant sees the same ones.
+fn random_walks(kind: Kind, walks: u64) {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = move |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) % below
+    };
+    for _ in 0..walks {
+        let actions: Vec<Action> = (0..random(200))
+            .map(|_| {
+                let what = [0, 1, 2, 3, 4, 5, 3, 4, 8, 8, 8, 8, 8, 8, 8, 8][random(16) as usize];
+                let fuse = (random(6) == 0).then(|| random(5) as u8);
+                (random(256) as u8, what, random(256) as u8, fuse)
+            })
+            .collect();
+        let participants = if kind == Kind::Spsc { 2 } else { 2 + random(4) as usize };
+        walk(kind, 1 << random(3), 16, participants, ORIGINS[random(8) as usize], &actions);
+    }
+}
+
+#[test]
+fn random_walks_find_nothing() {
+    random_walks(Kind::Mpmc, 30_000);
+    random_walks(Kind::Spsc, 10_000);
+}
+
+#[test]
+fn every_rule_of_recovery_is_needed() {
+    let rules = [
+        (Kind::Mpmc, "announced after the CAS"),
+        (Kind::Mpmc, "an announcement counts as a win"),
+        (Kind::Mpmc, "announcements not consulted"),
+        (Kind::Mpmc, "position word not consulted"),
+        (Kind::Mpmc, "tombstone drops prev"),
+        (Kind::Mpmc, "taken drops prev"),
+        (Kind::Mpmc, "release drops prev"),
+        (Kind::Mpmc, "release of an adopted slot drops prev"),
+        (Kind::Mpmc, "record cleared before its slots are settled"),
+        (Kind::Mpmc, "taken before it is recorded"),
+        (Kind::Mpmc, "adopted range cleared before its slots are freed"),
+        (Kind::Mpmc, "second range over an unfinished one"),
+        (Kind::Mpmc, "a dead consumer's message stays ready"),
+        (Kind::Mpmc, "no tombstone"),
+        (Kind::Mpmc, "adopted range not inherited"),
+        (Kind::Spsc, "spsc: hand forgotten"),
+        (Kind::Spsc, "spsc: tail stored before the stamp"),
+    ];
+    let missed: Vec<_> = rules
+        .iter()
+        .filter(|(kind, rule)| with_mutant(rule, || random_walks(*kind, 30_000)).is_ok())
+        .map(|(_, rule)| rule)
+        .collect();
+    assert!(missed.is_empty(), "not missed when removed: {missed:?}");
+}
+
+/// A ring of four with two of each side, at the position 0.
+macro_rules! scripted {
+    ($shared:ident, $index:ident) => {
+        let (_memory, $shared) = memory(Geometry::new(4, 8, 4).unwrap());
+        init(&$shared, Kind::Mpmc, 0);
+        let $index = |i| Index::new(i, 4).unwrap();
+    };
+}
+
+#[test]
+fn a_message_in_a_dead_hand_is_delivered_again_and_says_so() {
+    scripted!(shared, index);
+    let mut sender = Sender::resume(Kind::Mpmc, &shared, index(0));
+    let mut claim = sender.claim(&shared, 1).unwrap();
+    sender.publish(&shared, &mut claim, 0, 7);
+    for attempt in 1..20 {
+        let (me, next) = (index(1 + attempt % 2), index(1 + (attempt + 1) % 2));
+        let mut receiver = Receiver::resume(Kind::Mpmc, &shared, me);
+        let mut claim = receiver.claim(&shared, 1).unwrap();
+        assert_eq!(claim.is_adopted(), attempt > 1);
+        let found = receiver.look(&shared, &mut claim).unwrap();
+        assert_eq!((found.attempt, found.tag), (attempt.min(16) as u32, 7));
+        let settled = settle(&shared, Kind::Mpmc, me, Side::Consumers, Author::Consumer(next));
+        assert_eq!(settled, Settled::Done { adopted: 1, voided: 0 });
+    }
+}
+
+#[test]
+fn a_message_given_back_goes_to_whoever_takes_it() {
+    scripted!(shared, index);
+    let mut sender = Sender::resume(Kind::Mpmc, &shared, index(0));
+    let mut claim = sender.claim(&shared, 2).unwrap();
+    (0..2).for_each(|_| sender.publish(&shared, &mut claim, 0, 7));
+    let mut a = Receiver::resume(Kind::Mpmc, &shared, index(1));
+    let mut b = Receiver::resume(Kind::Mpmc, &shared, index(2));
+    let mut claim = a.claim(&shared, 2).unwrap();
+    a.look(&shared, &mut claim).unwrap();
+    a.give_back(&shared, &mut claim);
+    assert!(a.given_back(&shared) && a.claim(&shared, 1).unwrap_err() == Nothing::Midway);
+    assert!(super::adopt_given(&shared, index(1), index(2)));
+    assert!(!super::adopt_given(&shared, index(1), index(2)) && !a.given_back(&shared));
+    assert_eq!(a.claim(&shared, 1).unwrap_err(), Nothing::None);
+    let mut claim = b.claim(&shared, 9).unwrap();
+    // The second message was in the same claim, but nobody had looked at it.
+    for attempt in [2, 1] {
+        assert_eq!(b.look(&shared, &mut claim).unwrap().attempt, attempt);
+        b.release(&shared, &mut claim);
+    }
+    assert!(!b.has_adopted(&shared) && occupancy(&shared, Kind::Mpmc) == 0);
+}
+
+#[test]
+fn full_and_empty_are_told_from_midway() {
+    scripted!(shared, index);
+    let mut sender = Sender::resume(Kind::Mpmc, &shared, index(0));
+    let mut receiver = Receiver::resume(Kind::Mpmc, &shared, index(1));
+    assert_eq!(receiver.claim(&shared, 1).unwrap_err(), Nothing::None);
+    let mut claim = sender.claim(&shared, 9).unwrap();
+    assert_eq!(claim.len(), 4);
+    assert_eq!(receiver.claim(&shared, 1).unwrap_err(), Nothing::Midway);
+    (0..4).for_each(|_| sender.publish(&shared, &mut claim, 0, 0));
+    assert_eq!(sender.claim(&shared, 1).unwrap_err(), Nothing::None);
+    let mut claim = receiver.claim(&shared, 1).unwrap();
+    assert_eq!(sender.claim(&shared, 1).unwrap_err(), Nothing::Midway);
+    receiver.release(&shared, &mut claim);
+    assert_eq!(sender.claim(&shared, 2).unwrap().len(), 1);
+}
+
+#[test]
+fn a_producer_that_slept_for_ages_does_not_trust_its_frontier() {
+    scripted!(shared, index);
+    let mut sleeper = Sender::resume(Kind::Mpmc, &shared, index(0));
+    drop(sleeper.claim(&shared, 1)); // looks at all four slots
+    // 2^57 messages later: the old frontier would seem to be ahead.
+    let now = (1 << 57) + 16;
+    init(&shared, Kind::Mpmc, now - 4);
+    shared.word(at::TAIL).store(Cursor::new(now, index(1).into()).bits(), Ordering::Relaxed);
+    assert_eq!(sleeper.claim(&shared, 1).unwrap_err(), Nothing::None);
+}
+
+#[test]
+fn a_hostile_free_grants_nothing() {
+    let (_memory, shared) = memory(Geometry::new(4, 8, 2).unwrap());
+    init(&shared, Kind::Spsc, 9);
+    let mut sender = Sender::resume(Kind::Spsc, &shared, Index::new(0, 2).unwrap());
+    for lie in [10, 4, 1 << 40, u64::MAX, 1 << 63] {
+        shared.word(at::FREE).store(lie, Ordering::Relaxed);
+        shared.word(at::HEAD).store(lie, Ordering::Relaxed);
+        assert_eq!(sender.claim(&shared, 9).unwrap_err(), Nothing::None);
+    }
+    shared.word(at::HEAD).store(9, Ordering::Relaxed);
+    assert_eq!(sender.claim(&shared, 9).unwrap().len(), 4);
+}
+
+/// The recoverer of an heir once found its own half-given range in the way of the claim it was part of.
+#[test]
+fn a_claim_given_back_by_half_is_adopted_whole() {
+    for steps in 0..6 {
+        scripted!(shared, index);
+        let mut sender = Sender::resume(Kind::Mpmc, &shared, index(0));
+        let mut claim = sender.claim(&shared, 4).unwrap();
+        (0..4).for_each(|_| sender.publish(&shared, &mut claim, 0, 7));
+        let mut receiver = Receiver::resume(Kind::Mpmc, &shared, index(1));
+        let mut claim = receiver.claim(&shared, 4).unwrap();
+        receiver.release(&shared, &mut claim);
+        super::probe::killed_after(Some(steps), || receiver.give_back(&shared, &mut claim));
+        let settled = settle(&shared, Kind::Mpmc, index(1), Side::Consumers, Author::Heir);
+        assert_eq!(shared.record(index(1), record::ANNOUNCED).load(Ordering::Relaxed), Announcement::NONE);
+        assert!(matches!(settled, Settled::Done { .. }));
+        let mut receiver = Receiver::resume(Kind::Mpmc, &shared, index(1));
+        let mut claim = receiver.claim(&shared, 4).unwrap();
+        assert_eq!((claim.is_adopted(), claim.len()), (true, 3));
+        (0..3).for_each(|_| receiver.release(&shared, &mut claim));
+        assert_eq!(sender.claim(&shared, 4).unwrap().len(), 4);
+    }
+}

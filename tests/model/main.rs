@@ -1,0 +1,15 @@
+//! scratch
+mod bits;
+mod liveness;
+mod ring;
+mod ring_give;
+mod ring_ops;
+mod ring_recover;
+mod ring_tests;
+mod ring_world;
+mod search;
+mod wait;
+mod wait_sleep;
+mod wait_steps;
+mod wait_tests;
+mod wait_world;
