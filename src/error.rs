@@ -198,7 +198,9 @@ impl From<Error> for io::Error {
             Error::AlreadyExists { .. } => K::AlreadyExists,
             Error::PermissionDenied { .. } => K::PermissionDenied,
             Error::Foreign { .. } | Error::Version { .. } | Error::Mismatch { .. } => K::InvalidData,
-            Error::Invalid { .. } | Error::MessageTooLong { .. } | Error::BufferTooSmall { .. } => K::InvalidInput,
+            Error::Invalid { .. } | Error::MessageTooLong { .. } | Error::BufferTooSmall { .. } => {
+                K::InvalidInput
+            }
             Error::NoRoom { .. } => K::QuotaExceeded,
             Error::LockBusy { .. } => K::ResourceBusy,
             Error::Removed => K::NotConnected,

@@ -34,6 +34,7 @@
 //! whoever writes `shmget` and `semop` code; those on a thin layer of system calls. The rings and the protocol of
 //! sleeping and waking are pure algorithms over atomics. `docs/design.md` has the byte map, the states, the crash table.
 #![deny(unsafe_code)]
+#![cfg_attr(all(test, loom), allow(dead_code, unused_imports))] // the models use the rings and parking only
 #![cfg(target_os = "linux")]
 
 #[cfg(not(target_pointer_width = "64"))]
@@ -55,13 +56,14 @@ pub mod segment;
 pub mod sem;
 
 pub use error::{
-    Error, OsError, RecvError, RecvTimeoutError, Result, SendError, SendTimeoutError, TryRecvError, TrySendError,
+    Error, OsError, RecvError, RecvTimeoutError, Result, SendError, SendTimeoutError, TryRecvError,
+    TrySendError,
 };
 pub use ring::Kind;
 
 #[cfg(not(all(test, loom)))]
 pub use channel::{
     Batch, BatchMessage, Canceller, Channel, Consumer, Grant, IntoIter, Iter, Lease, Message, Options,
-    ParticipantStatus, Producer, Received, Role, SendBatchError, Status, TryIter, TypedConsumer, TypedProducer,
-    WakeMode, WhenNoConsumer,
+    ParticipantStatus, Producer, Received, Role, SendBatchError, Status, TryIter, TypedConsumer,
+    TypedProducer, WakeMode, WhenNoConsumer,
 };

@@ -186,7 +186,11 @@ pub(crate) enum Woke {
 pub(crate) fn wake<W: Waker>(mem: &Shared, side: Side, me: Index, waker: &W) -> Woke {
     waker.publisher_barrier();
     let sleeping = sleepers(mem, side).load(Ordering::Acquire) & !me.bit(); // SYNC(sleepers)
-    if sleeping == 0 { Woke::Enough } else { wake_some(mem, sleeping & mem.geometry().everybody(), me, waker) }
+    if sleeping == 0 {
+        Woke::Enough
+    } else {
+        wake_some(mem, sleeping & mem.geometry().everybody(), me, waker)
+    }
 }
 
 #[cold]

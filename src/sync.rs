@@ -1,7 +1,7 @@
 //! The only door to atomics: `core` in every build but the loom models'. `tests/layers.rs` keeps it so.
 
 #[cfg(not(all(test, loom)))]
-pub(crate) use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, compiler_fence, fence};
+pub(crate) use core::sync::atomic::{AtomicU64, Ordering, compiler_fence, fence};
 
 #[cfg(not(all(test, loom)))]
 pub(crate) use core::hint::spin_loop;

@@ -56,7 +56,8 @@ impl Framing {
     /// With [`Framing::Frames`] if the message has 2^32 bytes or more, which no message of a channel has.
     pub fn join(self, message: &[u8], stream: &mut Vec<u8>) {
         if self == Framing::Frames {
-            let length = u32::try_from(message.len()).expect("messages of a channel are shorter than 2^32 bytes");
+            let length =
+                u32::try_from(message.len()).expect("messages of a channel are shorter than 2^32 bytes");
             stream.extend_from_slice(&length.to_le_bytes());
         }
         stream.extend_from_slice(message);
@@ -101,7 +102,10 @@ impl fmt::Display for Defect {
             }
             Defect::Truncated { number, have, need, prefix } => {
                 let part = if prefix { "length" } else { "contents" };
-                write!(f, "the input ends within frame {number}: {have} of {need} bytes of its {part} are there")
+                write!(
+                    f,
+                    "the input ends within frame {number}: {have} of {need} bytes of its {part} are there"
+                )
             }
         }
     }
@@ -246,7 +250,9 @@ impl Splitter {
         let pending = &self.buffer[self.start..self.end];
         let Some(prefix) = pending.first_chunk::<PREFIX>() else {
             return match pending.len() {
-                have @ 1.. if self.ended => Err(Defect::Truncated { number, have, need: PREFIX, prefix: true }),
+                have @ 1.. if self.ended => {
+                    Err(Defect::Truncated { number, have, need: PREFIX, prefix: true })
+                }
                 _ => Ok(None),
             };
         };
@@ -278,7 +284,12 @@ mod tests {
     use proptest::prelude::*;
 
     /// Feeds `stream` in pieces of the lengths of `pieces`, over and over, and returns the messages and the verdict.
-    fn split(framing: Framing, max: usize, stream: &[u8], pieces: &[usize]) -> (Vec<Vec<u8>>, Result<(), Defect>) {
+    fn split(
+        framing: Framing,
+        max: usize,
+        stream: &[u8],
+        pieces: &[usize],
+    ) -> (Vec<Vec<u8>>, Result<(), Defect>) {
         let mut splitter = Splitter::new(framing, max);
         let (mut messages, mut found, mut rest) = (Vec::new(), Vec::new(), stream);
         for piece in pieces.iter().cycle() {
@@ -326,7 +337,10 @@ mod tests {
     fn a_frame_that_ends_early_says_what_is_missing() {
         let truncated = |bytes: &[u8]| split(Framing::Frames, 100, bytes, &[1]).1.unwrap_err();
         assert_eq!(truncated(b"\x05\0\0"), Defect::Truncated { number: 1, have: 3, need: 4, prefix: true });
-        assert_eq!(truncated(b"\0\0\0\0\x05\0\0\0ab"), Defect::Truncated { number: 2, have: 2, need: 5, prefix: false });
+        assert_eq!(
+            truncated(b"\0\0\0\0\x05\0\0\0ab"),
+            Defect::Truncated { number: 2, have: 2, need: 5, prefix: false }
+        );
         let long = split(Framing::Frames, 100, &200u32.to_le_bytes(), &[64]).1.unwrap_err();
         assert_eq!(long.to_string(), "frame 1 has 200 bytes, a message can have at most 100");
     }

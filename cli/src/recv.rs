@@ -85,7 +85,9 @@ impl Recv {
             let _ = passed.write_json(io::stderr(), &name, true, &result);
         } else if self.verbose {
             let Passed { messages, bytes, redelivered, .. } = passed;
-            eprintln!("semring: received {messages} messages, {bytes} bytes; {redelivered} of the messages were redelivered");
+            eprintln!(
+                "semring: received {messages} messages, {bytes} bytes; {redelivered} of the messages were redelivered"
+            );
         }
         result
     }

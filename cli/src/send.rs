@@ -57,7 +57,9 @@ impl Send {
         }
         if json {
             let name = self.channel.name.to_string();
-            passed.write_json(io::stdout(), &name, false, &result).map_err(|error| Failure::stdout(&error))?;
+            passed
+                .write_json(io::stdout(), &name, false, &result)
+                .map_err(|error| Failure::stdout(&error))?;
         }
         result
     }
@@ -110,7 +112,9 @@ impl Send {
             (SendError::Disconnected(_), _) => {
                 let (name, noun) = (&self.channel.name, self.channel.framing().noun());
                 let next = passed.messages + 1;
-                Failure::new(format_args!("broken pipe: no receiver has {name} open any more; {noun} {next} was not sent"))
+                Failure::new(format_args!(
+                    "broken pipe: no receiver has {name} open any more; {noun} {next} was not sent"
+                ))
             }
         })
     }

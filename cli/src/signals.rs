@@ -79,7 +79,8 @@ impl Signals {
 
     /// Waits until `input` can be read or is at its end (`None`), or a signal comes.
     pub(crate) fn wait_readable(&self, input: BorrowedFd<'_>) -> io::Result<Option<i32>> {
-        let mut fds = [PollFd::new(input, PollFlags::POLLIN), PollFd::new(self.caught.as_fd(), PollFlags::POLLIN)];
+        let mut fds =
+            [PollFd::new(input, PollFlags::POLLIN), PollFd::new(self.caught.as_fd(), PollFlags::POLLIN)];
         loop {
             match poll(&mut fds, PollTimeout::NONE) {
                 Ok(_) => return Ok(self.caught()),

@@ -2,7 +2,7 @@
 //! Shared by all handles of the process that came from one opening.
 
 use crate::error::{Error, Result};
-use crate::layout::{LINE, header as at, shared};
+use crate::layout::{LINE, shared};
 use crate::os::process::Generation;
 use crate::ring::{Kind, Shared, Side};
 use crate::segment::Mapping;
@@ -98,10 +98,5 @@ impl Attachment {
     pub(crate) fn used(&self) -> usize {
         let used = self.counter(shared::USED).load(Ordering::Relaxed);
         used.min(self.mem.geometry().participants() as u64) as usize
-    }
-
-    /// The header's semaphore set, as `ipcs` shows it.
-    pub(crate) fn header_set_id(&self) -> i32 {
-        self.mem.word(at::SEMID).load(Ordering::Relaxed) as u32 as i32
     }
 }

@@ -138,7 +138,11 @@ impl Consumer {
         if found.len as usize <= most {
             return Ok(());
         }
-        Err(Error::Corrupt { what: "message length", found: found.len.into(), expected: format!("at most {most}") })
+        Err(Error::Corrupt {
+            what: "message length",
+            found: found.len.into(),
+            expected: format!("at most {most}"),
+        })
     }
 
     /// Frees the claim's next slot, and wakes whoever waits for room.

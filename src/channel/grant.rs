@@ -64,7 +64,8 @@ impl<'a> Grant<'a> {
     pub fn write(&mut self, at: usize, bytes: &[u8]) -> Result<()> {
         match at.checked_add(bytes.len()) {
             Some(end) if end <= self.len => {
-                self.producer.participant.channel.mem().write_payload(self.position, at, bytes);
+                let mem = self.producer.participant.channel.mem();
+                let _fits = mem.write_payload(self.position, at, bytes); // the length was checked when it was reserved
                 Ok(())
             }
             end => Err(Error::MessageTooLong { len: end.unwrap_or(usize::MAX), max: self.len }),

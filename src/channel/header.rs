@@ -107,21 +107,14 @@ pub(crate) fn is_live(mapping: &Mapping) -> bool {
 
 /// Marks the channel as being removed; under LOCK.
 pub(crate) fn mark_dead(mapping: &Mapping) {
-    for (offset, value) in [(at::STATE, DEAD)] {
-        if let Some(w) = mapping.word(offset) {
-            w.store(value, Ordering::Release); // SYNC(state)
-        }
+    if let Some(w) = mapping.word(at::STATE) {
+        w.store(DEAD, Ordering::Release); // SYNC(state)
     }
     for side in 0..2 {
         if let Some(w) = mapping.word(shared::CHANGES + layout::LINE * side) {
             w.fetch_add(1, Ordering::Relaxed);
         }
     }
-}
-
-/// The semaphore set that the header names.
-pub(crate) fn set_id(mapping: &Mapping) -> i32 {
-    word(mapping, at::SEMID) as u32 as i32
 }
 
 /// Judges a segment. `set_id` is the set that its key leads to.
@@ -200,7 +193,8 @@ fn read(mapping: &Mapping) -> Result<Header> {
         geometry,
         when_no_consumer: WhenNoConsumer::from_word(policy)
             .ok_or_else(|| corrupt("policy", policy, "1 (disconnect) or 2 (wait)"))?,
-        wake: WakeMode::from_word(wake).ok_or_else(|| corrupt("wake mode", wake, "1 (membarrier) or 2 (fence)"))?,
+        wake: WakeMode::from_word(wake)
+            .ok_or_else(|| corrupt("wake mode", wake, "1 (membarrier) or 2 (fence)"))?,
         message_type: read_type(mapping)?,
         origin,
         created: UNIX_EPOCH
@@ -211,8 +205,9 @@ fn read(mapping: &Mapping) -> Result<Header> {
 }
 
 fn read_type(mapping: &Mapping) -> Result<Option<TypeInfo>> {
-    let name = read_name(mapping, at::TYPE_NAME)
-        .ok_or_else(|| corrupt("type name's length", word(mapping, at::TYPE_NAME), "at most 248 bytes of UTF-8"))?;
+    let name = read_name(mapping, at::TYPE_NAME).ok_or_else(|| {
+        corrupt("type name's length", word(mapping, at::TYPE_NAME), "at most 248 bytes of UTF-8")
+    })?;
     let (size, align) = (word(mapping, at::TYPE_SIZE), word(mapping, at::TYPE_ALIGN));
     Ok((!name.is_empty()).then_some(TypeInfo { name, size, align }))
 }
@@ -223,7 +218,8 @@ fn read_type(mapping: &Mapping) -> Result<Option<TypeInfo>> {
 /// Only if the segment is smaller than the geometry, which its creator has just made it for.
 pub(crate) fn write(mapping: &Mapping, header: &Header, name: &str, set_id: i32) -> Result<()> {
     let put = |offset: usize, value: u64| -> Result<()> {
-        let word = mapping.word(offset).ok_or_else(|| corrupt("segment size", mapping.len() as u64, "more"))?;
+        let word =
+            mapping.word(offset).ok_or_else(|| corrupt("segment size", mapping.len() as u64, "more"))?;
         word.store(value, Ordering::Relaxed);
         Ok(())
     };

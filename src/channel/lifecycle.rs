@@ -261,13 +261,15 @@ impl Identity<'_> {
 
     /// Everything that was said must be what the channel has.
     fn compare(&self, header: &Header, segment_id: i32) -> Result<()> {
-        fn check<T: PartialEq + std::fmt::Display>(what: &'static str, asked: Option<T>, existing: T) -> Result<()> {
+        fn check<T: PartialEq + std::fmt::Display>(
+            what: &'static str,
+            asked: Option<T>,
+            existing: T,
+        ) -> Result<()> {
             match asked {
-                Some(asked) if asked != existing => Err(Error::Mismatch {
-                    what,
-                    asked: asked.to_string(),
-                    existing: existing.to_string(),
-                }),
+                Some(asked) if asked != existing => {
+                    Err(Error::Mismatch { what, asked: asked.to_string(), existing: existing.to_string() })
+                }
                 _ => Ok(()),
             }
         }
@@ -308,7 +310,9 @@ impl Identity<'_> {
         if !(2..=most).contains(&participants) {
             let detail = match most {
                 MAX_PARTICIPANTS => format!("{participants}; 2 to {most} are possible"),
-                _ => format!("{participants}; 2 to {most} are possible with the SEMOPM of this host (sysctl kernel.sem)"),
+                _ => format!(
+                    "{participants}; 2 to {most} are possible with the SEMOPM of this host (sysctl kernel.sem)"
+                ),
             };
             return invalid("number of participants", detail);
         }
@@ -343,10 +347,11 @@ impl Identity<'_> {
         set.set_stage(Stage::Building)?;
         let huge = if self.options.huge_pages { libc::SHM_HUGETLB } else { 0 };
         let flags = self.mode() as i32 | IPC_CREAT | IPC_EXCL | huge;
-        let id = os::shm::get(self.segment_key, header.geometry.size(), flags).map_err(|e| match e.errno {
-            EEXIST => self.foreign("a segment that somebody made just now"),
-            _ => Error::Os(e),
-        })?;
+        let id =
+            os::shm::get(self.segment_key, header.geometry.size(), flags).map_err(|e| match e.errno {
+                EEXIST => self.foreign("a segment that somebody made just now"),
+                _ => Error::Os(e),
+            })?;
         match self.fill_segment(id, set, &header) {
             Ok(mapping) => Ok((id, mapping, header)),
             Err(e) => {

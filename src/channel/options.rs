@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Channel;
 use super::attachment::Attachment;
 use super::consumer::Consumer;
 use super::header::{TypeInfo, WakeMode, WhenNoConsumer};
 use super::lifecycle::{self, Create};
 use super::producer::Producer;
 use super::typed::{TypedConsumer, TypedProducer};
-use super::Channel;
 use crate::error::{Error, Result};
 use crate::layout::MAX_NAME;
 use crate::ring::Kind;

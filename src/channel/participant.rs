@@ -15,7 +15,7 @@ use super::set::Snapshot;
 use crate::error::{Error, Result};
 use crate::layout::{record, shared};
 use crate::os;
-use crate::park::{self, Look, Poll, Slept, Sleeper, Waited, Waker};
+use crate::park::{self, Look, Poll, Sleeper, Slept, Waited, Waker};
 use crate::ring::{Claim, Index, Shared, Side};
 use crate::sync::{Ordering, compiler_fence, fence, spin_loop};
 
@@ -119,7 +119,11 @@ impl<E: End> Participant<E> {
         channel.check_live()?;
         let snapshot = channel.set.snapshot()?;
         if channel.is_spsc() && snapshot.count(E::SIDE) > 0 {
-            let what = if E::SIDE == Side::Producers { "producer of an SPSC channel" } else { "consumer of an SPSC channel" };
+            let what = if E::SIDE == Side::Producers {
+                "producer of an SPSC channel"
+            } else {
+                "consumer of an SPSC channel"
+            };
             return Err(Error::NoRoom { what, limit: 1 });
         }
         let alive = snapshot.alive();
@@ -332,10 +336,8 @@ impl<E: End> Participant<E> {
         if self.end.needs_repair(&channel, self.me, alive) {
             if channel.set.try_lock()? {
                 // A fresh look under the lock: others may have repaired and registered since.
-                let changed = channel
-                    .set
-                    .snapshot()
-                    .map(|now| self.end.repair(&channel, self.me, now.alive()));
+                let changed =
+                    channel.set.snapshot().map(|now| self.end.repair(&channel, self.me, now.alive()));
                 channel.set.unlock_participant()?;
                 if changed? {
                     return Ok(Look::Repaired);
@@ -353,7 +355,8 @@ impl<E: End> Participant<E> {
             self.seen = true;
             return Look::Wait;
         }
-        let waits = E::SIDE == Side::Producers && self.channel.header.when_no_consumer == WhenNoConsumer::Wait;
+        let waits =
+            E::SIDE == Side::Producers && self.channel.header.when_no_consumer == WhenNoConsumer::Wait;
         let has_been_there = self.seen || joined != self.base;
         if has_been_there && !busy && !waits { Look::Gone } else { Look::Wait }
     }

@@ -135,7 +135,7 @@ impl Producer {
         let participant = &mut self.participant;
         let mem = participant.channel.mem();
         // The length was checked against the geometry, so the copy is within the slot.
-        mem.write_payload(claim.position(), 0, data);
+        let _fits = mem.write_payload(claim.position(), 0, data);
         participant.end.publish(mem, claim, data.len() as u32, tag);
     }
 
@@ -255,7 +255,7 @@ impl Producer {
             let data = data.get(..max).unwrap_or(data);
             let Participant { channel, end, pending, .. } = &mut self.participant;
             if let Some(claim) = pending {
-                channel.mem().write_payload(claim.position(), 0, data);
+                let _fits = channel.mem().write_payload(claim.position(), 0, data);
                 end.publish(channel.mem(), claim, data.len() as u32, 0);
             }
         }

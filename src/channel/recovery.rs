@@ -55,7 +55,8 @@ pub(crate) fn repair(channel: &Attachment, author: Author, alive: u64) -> bool {
         park::bury(mem, index, side);
         // A dead owner's gift is recovered with everything else it had.
         channel.given().fetch_and(!index.bit(), Ordering::AcqRel);
-        if let Settled::Done { adopted, voided } = ring::settle(mem, channel.header.kind, index, side, author) {
+        if let Settled::Done { adopted, voided } = ring::settle(mem, channel.header.kind, index, side, author)
+        {
             vacate(channel, index, side, u64::from(adopted), u64::from(voided));
             changed = true;
         }
@@ -88,7 +89,8 @@ fn vacate(channel: &Attachment, index: Index, side: Side, adopted: u64, voided: 
 /// `NoRoom`.
 pub(crate) fn choose_index(channel: &Attachment, side: Side, alive: u64) -> Result<Index> {
     let participants = channel.mem().geometry().participants();
-    let all = || (0..participants).filter_map(|i| Index::new(i, participants)).filter(|i| alive & i.bit() == 0);
+    let all =
+        || (0..participants).filter_map(|i| Index::new(i, participants)).filter(|i| alive & i.bit() == 0);
     let heir = (side == Side::Consumers)
         .then(|| all().find(|&i| role(channel, i) == Some(Side::Consumers)))
         .flatten();

@@ -95,7 +95,9 @@ impl Snapshot {
             return Some(format!("its lock semaphore is {lock}"));
         }
         if producers > most || consumers > most {
-            return Some(format!("it counts {producers} producers and {consumers} consumers of at most {most}"));
+            return Some(format!(
+                "it counts {producers} producers and {consumers} consumers of at most {most}"
+            ));
         }
         if stage == Stage::New && (producers, consumers) != (0, 0) {
             return Some(format!("it is new, yet counts {producers} producers and {consumers} consumers"));
@@ -205,11 +207,6 @@ impl Set {
         let mut snapshot = Snapshot { values: [0; MOST], participants: self.participants };
         os::sem::values(self.id, &mut snapshot.values).map_err(lost)?;
         Ok(snapshot)
-    }
-
-    /// How many participants a side has (GETVAL, some 100 ns).
-    pub(crate) fn count(&self, side: Side) -> Result<u16> {
-        os::sem::value(self.id(), (COUNTS + side as usize) as u16).map_err(lost)
     }
 
     /// The process that last changed LOCK: its holder, if it is held. 0 if it is of another pid namespace.
@@ -375,7 +372,11 @@ impl Set {
                 other => return other.map_err(lost),
             }
         }
-        Err(Error::Corrupt { what: "a wake semaphore", found: u64::from(u16::MAX >> 1), expected: "fewer tokens".into() })
+        Err(Error::Corrupt {
+            what: "a wake semaphore",
+            found: u64::from(u16::MAX >> 1),
+            expected: "fewer tokens".into(),
+        })
     }
 
     /// V on the wake semaphores of the bitmap. Nothing to report: a full semaphore is as good as one more token, and

@@ -61,7 +61,7 @@ pub struct Status {
     /// Participants there is room for.
     pub limit: usize,
     /// Participants, and dead ones that nobody has recovered yet.
-    pub participants: Vec<Participant>,
+    pub participants: Vec<ParticipantStatus>,
     /// Dead participants recovered since it was created.
     pub recoveries: u64,
     /// Messages adopted from dead consumers, or given back.
@@ -109,8 +109,6 @@ impl std::fmt::Display for Role {
         })
     }
 }
-
-pub use ParticipantStatus as Participant;
 
 fn time(nanos: u64) -> SystemTime {
     UNIX_EPOCH.checked_add(Duration::from_nanos(nanos)).unwrap_or(UNIX_EPOCH)

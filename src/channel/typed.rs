@@ -8,7 +8,9 @@ use bytemuck::{AnyBitPattern, NoUninit};
 use super::consumer::{Consumer, recv_error, recv_timeout_error, try_recv_error};
 use super::participant::Patience;
 use super::producer::Producer;
-use crate::error::{Error, RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
+use crate::error::{
+    Error, RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
+};
 
 /// Sends values of one plain-data type. Made by [`Options::typed_producer`](crate::Options::typed_producer).
 ///

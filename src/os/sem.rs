@@ -204,11 +204,6 @@ pub(crate) fn try_op(id: i32, ops: &[Operation]) -> Result<bool, OsError> {
     }
 }
 
-/// `semtimedop`, one try: EAGAIN once `timeout` is over, EINTR after a signal. `None` waits for ever.
-pub(crate) fn timed_op(id: i32, ops: &[Operation], timeout: Option<Duration>) -> Result<(), OsError> {
-    timed(id, ops, timeout).map_err(|errno| timed_failed(id, ops, errno))
-}
-
 /// Waits until the operations can be performed; the only place that tries again after a signal. semop(2) is never
 /// restarted by the kernel and does not tell the time left, so the deadline is kept here, in `CLOCK_MONOTONIC`.
 /// After every signal `interrupted` decides: true ends the wait.

@@ -145,11 +145,6 @@ pub(crate) fn lock(id: i32) -> Result<(), OsError> {
     command(id, libc::SHM_LOCK)
 }
 
-/// `shmctl(SHM_UNLOCK)`.
-pub(crate) fn unlock(id: i32) -> Result<(), OsError> {
-    command(id, libc::SHM_UNLOCK)
-}
-
 /// Allocates every page of a writable mapping now rather than at the first touch: `MADV_POPULATE_WRITE`, Linux
 /// 5.14. Contents stay. Older kernels answer EINVAL, which is no error: the pages come at the first touch then.
 pub(crate) fn prefault(base: NonNull<u8>, len: usize) -> Result<(), OsError> {
@@ -220,9 +215,8 @@ mod tests {
         assert_eq!(stat(id).expect("stat").mode, 0o640);
         lock(id).expect("SHM_LOCK");
         assert_eq!(stat(id).expect("stat").mode, LOCKED | 0o640);
-        unlock(id).expect("SHM_UNLOCK");
         remove(id).expect("IPC_RMID");
-        assert_eq!(stat(id).expect("still attached").mode, REMOVED | 0o640);
+        assert_eq!(stat(id).expect("still attached").mode, REMOVED | LOCKED | 0o640);
         // SAFETY: `base` was attached above and is not used below.
         unsafe { detach(base) }.expect("shmdt");
         assert_eq!(stat(id).expect_err("gone").errno, libc::EINVAL);

@@ -16,6 +16,10 @@ mod inspect;
 mod mpmc;
 mod probe;
 mod recover;
+#[cfg(not(all(test, loom)))]
+mod slots;
+#[cfg(all(test, loom))]
+#[path = "modelled.rs"]
 mod slots;
 mod spsc;
 mod word;
@@ -28,8 +32,8 @@ mod tests;
 mod world;
 
 pub(crate) use ends::{Receiver, Sender};
-pub(crate) use recover::{Author, Settled, adopt_given, settle};
 pub(crate) use inspect::{holds, traffic};
+pub(crate) use recover::{Author, Settled, adopt_given, settle};
 pub(crate) use slots::Shared;
 
 use crate::layout::{MAX_BATCH, shared};
@@ -105,12 +109,6 @@ impl Claim {
         self.len
     }
 
-    /// Whether the messages come from a dead consumer or were given back.
-    #[inline]
-    pub(crate) fn is_adopted(&self) -> bool {
-        self.adopted
-    }
-
     /// Steps to the next slot, whose predecessor is then our own.
     #[inline]
     fn advance(&mut self, prev: Owner) {
@@ -124,7 +122,7 @@ impl Claim {
 /// A message in a claimed slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// Bytes, clamped to the channel's message size.
+    /// Bytes as the slot says: the caller compares with the channel's message size before it copies.
     pub(crate) len: u32,
     /// Whatever the producer attached.
     pub(crate) tag: u32,
@@ -136,8 +134,7 @@ impl Found {
     #[inline]
     fn read(shared: &Shared, position: u64, attempt: u32) -> Self {
         let meta = shared.meta(position);
-        let most = shared.geometry().message_size().min(u32::MAX as usize) as u32;
-        Found { len: (meta as u32).min(most), tag: (meta >> 32) as u32, attempt }
+        Found { len: meta as u32, tag: (meta >> 32) as u32, attempt }
     }
 }
 

@@ -93,7 +93,8 @@ impl Receiver {
     #[inline]
     pub(crate) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
         // Our own line. SYNC(given): a range that another took from us needs no more of our care.
-        if shared.record(self.0.me, record::ADOPTED).load(Ordering::Relaxed) != Adopted::NONE || self.0.open != 0
+        if shared.record(self.0.me, record::ADOPTED).load(Ordering::Relaxed) != Adopted::NONE
+            || self.0.open != 0
         {
             if let Some(adopted) = self.claim_adopted(shared, want)? {
                 return Ok(adopted);
@@ -226,7 +227,7 @@ impl Receiver {
         claim.advance(me.into());
         if claim.len == 0 {
             // Only now: a range is forgotten when none of its slots is ours any more.
-            if let Some(range) = self.adopted(shared).filter(|range| !hold_by(shared, *range, me)) {
+            if self.adopted(shared).is_some_and(|range| !hold_by(shared, range, me)) {
                 self.record(shared, Adopted::NONE);
             }
         }

@@ -3,6 +3,14 @@
 
 use crate::sync::Ordering;
 
+pub(crate) use hooks::*;
+
+/// `order`, or Relaxed where the rule of that name is removed.
+#[inline(always)]
+pub(crate) fn unless(name: &str, order: Ordering) -> Ordering {
+    if mutant(name) { Ordering::Relaxed } else { order }
+}
+
 #[cfg(not(test))]
 mod hooks {
     /// Whether the rule of that name is removed.
@@ -61,12 +69,4 @@ mod hooks {
             Err(cause) => std::panic::resume_unwind(cause),
         }
     }
-}
-
-pub(crate) use hooks::*;
-
-/// `order`, or Relaxed where the rule of that name is removed.
-#[inline(always)]
-pub(crate) fn unless(name: &str, order: Ordering) -> Ordering {
-    if mutant(name) { Ordering::Relaxed } else { order }
 }

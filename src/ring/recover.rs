@@ -25,10 +25,8 @@ use crate::sync::Ordering;
 /// Who settles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Author {
-    /// Nobody registered: cannot adopt.
+    /// Nobody registered, or a producer: cannot adopt.
     Outsider,
-    /// A living producer: cannot adopt.
-    Producer(Index),
     /// A living consumer. If its own adopted range is empty, it adopts.
     Consumer(Index),
     /// A consumer about to be registered under the dead one's own index: inherits what the dead one held.
@@ -101,7 +99,7 @@ fn bury(shared: &Shared, claim: Announcement, dead: Index) -> u32 {
 
 fn settle_consumer(shared: &Shared, dead: Index, author: Author) -> Settled {
     let adopter = match author {
-        Author::Outsider | Author::Producer(_) => None,
+        Author::Outsider => None,
         Author::Consumer(index) => (!has_open_claim(shared, index)).then_some(index),
         Author::Heir => Some(dead),
     };
@@ -125,7 +123,8 @@ fn settle_consumer(shared: &Shared, dead: Index, author: Author) -> Settled {
     }
     if let Some(claim) = won(shared, Side::Consumers, dead) {
         let range = Adopted::new(claim.position(), claim.len());
-        let needed = ready_part(shared, range).filter(|_| !probe::mutant("a dead consumer's message stays ready"));
+        let needed =
+            ready_part(shared, range).filter(|_| !probe::mutant("a dead consumer's message stays ready"));
         let early = probe::mutant("taken before it is recorded");
         if let Some(needed) = needed {
             match adopter {

@@ -6,297 +6,179 @@
 //! but through an atomic: a peer that does not follow the protocol can garble a message, not this process.
 #![allow(unsafe_code)]
 
-#[cfg(all(test, loom))]
-pub(crate) use modelled::Shared;
-#[cfg(not(all(test, loom)))]
-pub(crate) use real::Shared;
+use core::mem::MaybeUninit;
+use core::ptr::NonNull;
+
+use super::Index;
+use crate::layout::{Geometry, record, slot};
+use crate::sync::{AtomicU64, Ordering};
 
 /// Bytes of the words that payloads are copied by.
 const WORD: usize = size_of::<u64>();
 
 /// Whether `len` bytes from `at` on lie within a message of this geometry.
-fn fits(geometry: &crate::layout::Geometry, at: usize, len: usize) -> bool {
+fn fits(geometry: &Geometry, at: usize, len: usize) -> bool {
     at.checked_add(len).is_some_and(|end| end <= geometry.message_size())
 }
 
-#[cfg(not(all(test, loom)))]
-mod real {
-    use core::mem::MaybeUninit;
-    use core::ptr::NonNull;
+/// A mapped segment of a known geometry.
+pub(crate) struct Shared {
+    base: NonNull<u8>,
+    geometry: Geometry,
+}
 
-    use super::{WORD, fits};
-    use crate::layout::{Geometry, record, slot};
-    use crate::ring::Index;
-    use crate::sync::{AtomicU64, Ordering};
+// SAFETY: the mapping is valid in every thread, as `new` demands, and is only accessed atomically.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
 
-    /// A mapped segment of a known geometry.
-    pub(crate) struct Shared {
-        base: NonNull<u8>,
-        geometry: Geometry,
+impl Shared {
+    /// Wraps a mapping.
+    ///
+    /// # Safety
+    ///
+    /// `base` must be aligned to 8 and readable and writable for `geometry.size()` bytes, for as long as the
+    /// value lives. All access to it, from here or elsewhere, must be atomic as long as another thread or
+    /// process can write to it.
+    pub(crate) unsafe fn new(base: NonNull<u8>, geometry: Geometry) -> Self {
+        Shared { base, geometry }
     }
 
-    // SAFETY: the mapping is valid in every thread, as `new` demands, and is only accessed atomically.
-    unsafe impl Send for Shared {}
-    // SAFETY: as above.
-    unsafe impl Sync for Shared {}
+    pub(crate) fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
 
-    impl Shared {
-        /// Wraps a mapping.
-        ///
-        /// # Safety
-        ///
-        /// `base` must be aligned to 8 and readable and writable for `geometry.size()` bytes, for as long as the
-        /// value lives. All access to it, from here or elsewhere, must be atomic as long as another thread or
-        /// process can write to it.
-        pub(crate) unsafe fn new(base: NonNull<u8>, geometry: Geometry) -> Self {
-            Shared { base, geometry }
-        }
+    /// A word of the fixed area, by an offset of `layout::header` or `layout::shared`. The clamp folds away
+    /// for constants.
+    #[inline(always)]
+    pub(crate) fn word(&self, offset: usize) -> &AtomicU64 {
+        self.at(offset.min(record::BASE - WORD) & !(WORD - 1))
+    }
 
-        pub(crate) fn geometry(&self) -> &Geometry {
-            &self.geometry
-        }
-
-        /// A word of the fixed area, by an offset of `layout::header` or `layout::shared`. The clamp folds away
-        /// for constants.
-        #[inline(always)]
-        pub(crate) fn word(&self, offset: usize) -> &AtomicU64 {
-            self.at(offset.min(record::BASE - WORD) & !(WORD - 1))
-        }
-
-        /// A word of a participant's record, by an offset of `layout::record`.
-        #[inline(always)]
-        pub(crate) fn record(&self, index: Index, field: usize) -> &AtomicU64 {
-            let index = index.get().min(self.geometry.participants() - 1);
-            self.at(self.geometry.record(index) + (field.min(record::SIZE - WORD) & !(WORD - 1)))
-        }
-
-        #[inline(always)]
-        pub(crate) fn stamp(&self, position: u64) -> &AtomicU64 {
-            self.at(self.geometry.slot(position) + slot::STAMP)
-        }
-
-        #[inline(always)]
-        pub(crate) fn meta(&self, position: u64) -> u64 {
-            self.at(self.geometry.slot(position) + slot::META).load(Ordering::Relaxed)
-        }
-
-        #[inline(always)]
-        pub(crate) fn set_meta(&self, position: u64, meta: u64) {
-            self.at(self.geometry.slot(position) + slot::META).store(meta, Ordering::Relaxed);
-        }
-
-        /// Where the payload of a slot begins; `message_size` bytes are there.
-        #[inline(always)]
-        pub(crate) fn payload_ptr(&self, position: u64) -> *mut u8 {
-            self.pointer(self.geometry.slot(position) + slot::PAYLOAD)
-        }
-
-        /// Copies into a slot's payload from byte `at` on; false, and nothing copied, where it does not fit. The
-        /// bytes behind the copy, up to the next multiple of eight, become zero: write from front to back.
-        #[inline]
-        #[must_use]
-        pub(crate) fn write_payload(&self, position: u64, at: usize, bytes: &[u8]) -> bool {
-            if !fits(&self.geometry, at, bytes.len()) {
-                return false;
-            }
-            let (mut words, mut bytes) = (self.words(position, at), bytes);
-            let skew = at % WORD;
-            if let (1.., [word, behind @ ..], false) = (skew, words, bytes.is_empty()) {
-                let (first, rest) = bytes.split_at(bytes.len().min(WORD - skew));
-                let mut old = word.load(Ordering::Relaxed).to_ne_bytes();
-                old[skew..].fill(0);
-                old[skew..skew + first.len()].copy_from_slice(first);
-                word.store(u64::from_ne_bytes(old), Ordering::Relaxed);
-                (words, bytes) = (behind, rest);
-            }
-            let whole = bytes.chunks_exact(WORD);
-            let last = whole.remainder();
-            if let (false, Some(word)) = (last.is_empty(), words.get(whole.len())) {
-                word.store(u64::from_ne_bytes(padded(last)), Ordering::Relaxed);
-            }
-            for (chunk, word) in whole.zip(words) {
-                word.store(u64::from_ne_bytes(padded(chunk)), Ordering::Relaxed);
-            }
-            true
-        }
-
-        /// Copies out of a slot's payload from byte `at` on; false, and nothing copied, where it does not fit.
-        /// True means that all of `bytes` is initialised.
-        #[inline]
-        #[must_use]
-        pub(crate) fn read_payload(&self, position: u64, at: usize, bytes: &mut [MaybeUninit<u8>]) -> bool {
-            if !fits(&self.geometry, at, bytes.len()) {
-                return false;
-            }
-            let (mut words, mut bytes) = (self.words(position, at), bytes);
-            let skew = at % WORD;
-            if let (1.., [word, behind @ ..]) = (skew, words) {
-                let (first, rest) = bytes.split_at_mut(bytes.len().min(WORD - skew));
-                fill(first, &word.load(Ordering::Relaxed).to_ne_bytes()[skew..]);
-                (words, bytes) = (behind, rest);
-            }
-            let mut whole = bytes.chunks_exact_mut(WORD);
-            let count = whole.len();
-            for (chunk, word) in whole.by_ref().zip(words) {
-                fill(chunk, &word.load(Ordering::Relaxed).to_ne_bytes());
-            }
-            let last = whole.into_remainder();
-            if let (false, Some(word)) = (last.is_empty(), words.get(count)) {
-                fill(last, &word.load(Ordering::Relaxed).to_ne_bytes());
-            }
-            true
-        }
-
-        /// The payload's words, from the one with byte `at` on.
-        #[inline(always)]
-        fn words(&self, position: u64, at: usize) -> &[AtomicU64] {
-            self.payload(position).get(at / WORD..).unwrap_or_default()
-        }
-
-        #[inline(always)]
-        fn payload(&self, position: u64) -> &[AtomicU64] {
-            let words = self.geometry.message_size().div_ceil(WORD);
-            let start = self.payload_ptr(position).cast::<AtomicU64>();
-            // SAFETY: a slot's stride is a multiple of 8 and holds 16 bytes and the message, so the rounded-up
-            // words lie within the segment; slots start at multiples of 16; `new` promises the rest.
-            unsafe { core::slice::from_raw_parts(start, words) }
-        }
-
-        #[inline(always)]
-        fn at(&self, offset: usize) -> &AtomicU64 {
-            let word = self.pointer(offset).cast::<AtomicU64>();
-            // SAFETY: the callers pass multiples of 8 below `geometry.size()`; `new` promises the rest.
-            unsafe { &*word }
-        }
-
-        #[inline(always)]
-        fn pointer(&self, offset: usize) -> *mut u8 {
-            debug_assert!(offset <= self.geometry.size());
-            // SAFETY: the geometry's offsets do not exceed its size, which `new` promises is mapped.
-            unsafe { self.base.as_ptr().add(offset) }
-        }
+    /// A word of a participant's record, by an offset of `layout::record`.
+    #[inline(always)]
+    pub(crate) fn record(&self, index: Index, field: usize) -> &AtomicU64 {
+        let index = index.get().min(self.geometry.participants() - 1);
+        self.at(self.geometry.record(index) + (field.min(record::SIZE - WORD) & !(WORD - 1)))
     }
 
     #[inline(always)]
-    fn padded(bytes: &[u8]) -> [u8; WORD] {
-        let mut word = [0; WORD];
-        word[..bytes.len()].copy_from_slice(bytes);
-        word
+    pub(crate) fn stamp(&self, position: u64) -> &AtomicU64 {
+        self.at(self.geometry.slot(position) + slot::STAMP)
     }
 
     #[inline(always)]
-    fn fill(to: &mut [MaybeUninit<u8>], from: &[u8]) {
-        for (to, from) in to.iter_mut().zip(from) {
-            to.write(*from);
+    pub(crate) fn meta(&self, position: u64) -> u64 {
+        self.at(self.geometry.slot(position) + slot::META).load(Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_meta(&self, position: u64, meta: u64) {
+        self.at(self.geometry.slot(position) + slot::META).store(meta, Ordering::Relaxed);
+    }
+
+    /// Where the payload of a slot begins; `message_size` bytes are there.
+    #[inline(always)]
+    pub(crate) fn payload_ptr(&self, position: u64) -> *mut u8 {
+        self.pointer(self.geometry.slot(position) + slot::PAYLOAD)
+    }
+
+    /// Copies into a slot's payload from byte `at` on; false, and nothing copied, where it does not fit.
+    #[inline]
+    #[must_use]
+    pub(crate) fn write_payload(&self, position: u64, at: usize, bytes: &[u8]) -> bool {
+        if !fits(&self.geometry, at, bytes.len()) {
+            return false;
         }
+        let (mut words, mut bytes) = (self.words(position, at), bytes);
+        let skew = at % WORD;
+        if let (1.., [word, behind @ ..], false) = (skew, words, bytes.is_empty()) {
+            let (first, rest) = bytes.split_at(bytes.len().min(WORD - skew));
+            let mut old = word.load(Ordering::Relaxed).to_ne_bytes();
+            old[skew..skew + first.len()].copy_from_slice(first);
+            word.store(u64::from_ne_bytes(old), Ordering::Relaxed);
+            (words, bytes) = (behind, rest);
+        }
+        let whole = bytes.chunks_exact(WORD);
+        let last = whole.remainder();
+        if let (false, Some(word)) = (last.is_empty(), words.get(whole.len())) {
+            let mut old = word.load(Ordering::Relaxed).to_ne_bytes();
+            old[..last.len()].copy_from_slice(last);
+            word.store(u64::from_ne_bytes(old), Ordering::Relaxed);
+        }
+        for (chunk, word) in whole.zip(words) {
+            word.store(u64::from_ne_bytes(padded(chunk)), Ordering::Relaxed);
+        }
+        true
+    }
+
+    /// Copies out of a slot's payload from byte `at` on; false, and nothing copied, where it does not fit.
+    /// True means that all of `bytes` is initialised.
+    #[inline]
+    #[must_use]
+    pub(crate) fn read_payload(&self, position: u64, at: usize, bytes: &mut [MaybeUninit<u8>]) -> bool {
+        if !fits(&self.geometry, at, bytes.len()) {
+            return false;
+        }
+        let (mut words, mut bytes) = (self.words(position, at), bytes);
+        let skew = at % WORD;
+        if let (1.., [word, behind @ ..]) = (skew, words) {
+            let (first, rest) = bytes.split_at_mut(bytes.len().min(WORD - skew));
+            fill(first, &word.load(Ordering::Relaxed).to_ne_bytes()[skew..]);
+            (words, bytes) = (behind, rest);
+        }
+        let mut whole = bytes.chunks_exact_mut(WORD);
+        let count = whole.len();
+        for (chunk, word) in whole.by_ref().zip(words) {
+            fill(chunk, &word.load(Ordering::Relaxed).to_ne_bytes());
+        }
+        let last = whole.into_remainder();
+        if let (false, Some(word)) = (last.is_empty(), words.get(count)) {
+            fill(last, &word.load(Ordering::Relaxed).to_ne_bytes());
+        }
+        true
+    }
+
+    /// The payload's words, from the one with byte `at` on.
+    #[inline(always)]
+    fn words(&self, position: u64, at: usize) -> &[AtomicU64] {
+        self.payload(position).get(at / WORD..).unwrap_or_default()
+    }
+
+    #[inline(always)]
+    fn payload(&self, position: u64) -> &[AtomicU64] {
+        let words = self.geometry.message_size().div_ceil(WORD);
+        let start = self.payload_ptr(position).cast::<AtomicU64>();
+        // SAFETY: a slot's stride is a multiple of 8 and holds 16 bytes and the message, so the rounded-up
+        // words lie within the segment; slots start at multiples of 16; `new` promises the rest.
+        unsafe { core::slice::from_raw_parts(start, words) }
+    }
+
+    #[inline(always)]
+    fn at(&self, offset: usize) -> &AtomicU64 {
+        let word = self.pointer(offset).cast::<AtomicU64>();
+        // SAFETY: the callers pass multiples of 8 below `geometry.size()`; `new` promises the rest.
+        unsafe { &*word }
+    }
+
+    #[inline(always)]
+    fn pointer(&self, offset: usize) -> *mut u8 {
+        debug_assert!(offset <= self.geometry.size());
+        // SAFETY: the geometry's offsets do not exceed its size, which `new` promises is mapped.
+        unsafe { self.base.as_ptr().add(offset) }
     }
 }
 
-/// The same for loom: payload and meta are plain cells, so that loom reports every access that the stamps do not
-/// order.
-#[cfg(all(test, loom))]
-mod modelled {
-    use core::mem::MaybeUninit;
-    use std::collections::BTreeMap;
+#[inline(always)]
+fn padded(bytes: &[u8]) -> [u8; WORD] {
+    let mut word = [0; WORD];
+    word[..bytes.len()].copy_from_slice(bytes);
+    word
+}
 
-    use loom::cell::UnsafeCell;
-
-    use super::{WORD, fits};
-    use crate::layout::{Geometry, record, shared};
-    use crate::ring::Index;
-    use crate::sync::AtomicU64;
-
-    struct Slot {
-        stamp: AtomicU64,
-        /// Meta first, then the payload's words.
-        cells: Vec<UnsafeCell<u64>>,
-    }
-
-    pub(crate) struct Shared {
-        words: BTreeMap<usize, AtomicU64>,
-        slots: Vec<Slot>,
-        geometry: Geometry,
-    }
-
-    // SAFETY: loom's cells check every access themselves, and its threads take turns on one thread.
-    unsafe impl Send for Shared {}
-    // SAFETY: as above.
-    unsafe impl Sync for Shared {}
-
-    impl Shared {
-        pub(crate) fn new(geometry: Geometry) -> Self {
-            let fixed = [shared::TAIL, shared::HEAD, shared::IN_HAND, shared::FREE].into_iter();
-            let records = (0..geometry.participants()).flat_map(|index| {
-                [record::ANNOUNCED, record::ADOPTED].map(|field| geometry.record(index) + field)
-            });
-            let cells = 1 + geometry.message_size().div_ceil(WORD);
-            let slot = |_| Slot {
-                stamp: AtomicU64::new(0),
-                cells: (0..cells).map(|_| UnsafeCell::new(0)).collect(),
-            };
-            Shared {
-                words: fixed.chain(records).map(|offset| (offset, AtomicU64::new(0))).collect(),
-                slots: (0..geometry.capacity()).map(slot).collect(),
-                geometry,
-            }
-        }
-
-        pub(crate) fn geometry(&self) -> &Geometry {
-            &self.geometry
-        }
-
-        pub(crate) fn word(&self, offset: usize) -> &AtomicU64 {
-            &self.words[&offset]
-        }
-
-        pub(crate) fn record(&self, index: Index, field: usize) -> &AtomicU64 {
-            &self.words[&(self.geometry.record(index.get()) + field)]
-        }
-
-        pub(crate) fn stamp(&self, position: u64) -> &AtomicU64 {
-            &self.slot(position).stamp
-        }
-
-        pub(crate) fn meta(&self, position: u64) -> u64 {
-            self.load(position, 0)
-        }
-
-        pub(crate) fn set_meta(&self, position: u64, meta: u64) {
-            self.store(position, 0, meta);
-        }
-
-        /// Whole words only: the models send nothing else.
-        #[must_use]
-        pub(crate) fn write_payload(&self, position: u64, at: usize, bytes: &[u8]) -> bool {
-            for (i, chunk) in bytes.chunks_exact(WORD).enumerate() {
-                self.store(position, 1 + at / WORD + i, u64::from_ne_bytes(chunk.try_into().unwrap()));
-            }
-            fits(&self.geometry, at, bytes.len())
-        }
-
-        #[must_use]
-        pub(crate) fn read_payload(&self, position: u64, at: usize, bytes: &mut [MaybeUninit<u8>]) -> bool {
-            for (i, chunk) in bytes.chunks_exact_mut(WORD).enumerate() {
-                let word = self.load(position, 1 + at / WORD + i).to_ne_bytes();
-                chunk.iter_mut().zip(word).for_each(|(to, from)| {
-                    to.write(from);
-                });
-            }
-            fits(&self.geometry, at, bytes.len())
-        }
-
-        fn slot(&self, position: u64) -> &Slot {
-            &self.slots[(position & (self.geometry.capacity() - 1)) as usize]
-        }
-
-        fn load(&self, position: u64, cell: usize) -> u64 {
-            // SAFETY: the pointer is valid during the call; loom fails the test if somebody writes meanwhile.
-            self.slot(position).cells[cell].with(|value| unsafe { *value })
-        }
-
-        fn store(&self, position: u64, cell: usize, new: u64) {
-            // SAFETY: the pointer is valid during the call; loom fails the test if anybody else is there.
-            self.slot(position).cells[cell].with_mut(|value| unsafe { *value = new });
-        }
+#[inline(always)]
+fn fill(to: &mut [MaybeUninit<u8>], from: &[u8]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        to.write(*from);
     }
 }

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use super::probe::killed_after;
 use super::word::{Phase, Stamp, ahead};
 use super::{
-    Author, Claim, Index, Kind, Nothing, Receiver, Sender, Settled, Shared, Side, adopt_given, init, occupancy,
-    received, sent, settle,
+    Author, Claim, Index, Kind, Nothing, Receiver, Sender, Settled, Shared, Side, adopt_given, init,
+    occupancy, received, sent, settle,
 };
 use crate::layout::Geometry;
 
@@ -185,7 +185,7 @@ impl World {
         let (kind, shared, dead, me) = (self.kind, &self.shared, self.index(whom), self.index(who));
         let author = match self.actors[who].role {
             Role::Consumer(_) => Author::Consumer(me),
-            _ => Author::Producer(me),
+            _ => Author::Outsider,
         };
         match killed_after(fuse, || settle(shared, kind, dead, side, author)) {
             Some(Settled::Done { .. }) => self.actors[whom].role = Role::Vacant,
@@ -274,7 +274,7 @@ impl World {
             }
             match killed_after(fuse, || receiver.claim(shared, u32::from(how % 5))) {
                 Some(Ok(new)) => {
-                    if !new.is_adopted() {
+                    if !new.adopted {
                         assert_eq!(ahead(new.position(), self.head), 0, "claims follow each other");
                         if kind == Kind::Mpmc {
                             self.head = new.position().wrapping_add(u64::from(new.len()));
@@ -301,11 +301,16 @@ impl World {
         let position = current.position();
         let key: u64 = super::word::distance(position, self.origin).try_into().unwrap();
         let again = current.attempt != 0;
-        let Some(found) = killed_after(fuse, || receiver.look(shared, current)) else { return self.kill(who) };
+        let Some(found) = killed_after(fuse, || receiver.look(shared, current)) else {
+            return self.kill(who);
+        };
         if let Some(found) = found {
             let message = self.messages.get_mut(&key).expect("a message nobody sent");
             assert!(!message.released, "delivered again after it was acknowledged");
-            assert!(again || found.attempt > message.seen || found.attempt == 16, "delivered again unflagged");
+            assert!(
+                again || found.attempt > message.seen || found.attempt == 16,
+                "delivered again unflagged"
+            );
             message.seen = found.attempt;
             let id = message.id.expect("a message nobody sent");
             let mut bytes = vec![MaybeUninit::new(0xee); found.len as usize];
@@ -350,7 +355,9 @@ impl World {
                 let how = if round % 2 == 0 { 2 } else { 4 };
                 match self.actors[who].role {
                     Role::Vacant => {}
-                    Role::Dead(_) if self.count(Side::Consumers) == 0 => self.join(who, Side::Consumers, None),
+                    Role::Dead(_) if self.count(Side::Consumers) == 0 => {
+                        self.join(who, Side::Consumers, None)
+                    }
                     Role::Dead(_) => {}
                     Role::Producer(_) if self.actors[who].claim.is_some() => self.produce(who, 0, None),
                     Role::Producer(_) => self.leave_or_abandon(who),
@@ -381,7 +388,8 @@ impl World {
             let tail = sent(&self.shared, self.kind);
             for i in 0..self.shared.geometry().capacity() {
                 let position = tail.wrapping_add(i);
-                let stamp = Stamp::from_bits(self.shared.stamp(position).load(crate::sync::Ordering::Relaxed));
+                let stamp =
+                    Stamp::from_bits(self.shared.stamp(position).load(crate::sync::Ordering::Relaxed));
                 assert!(stamp.is(position, Phase::Free), "slot {i} is not free: {stamp:?}");
             }
         }

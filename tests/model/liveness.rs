@@ -58,7 +58,8 @@ impl Graph {
         let reversed = self.reverse();
         let mut reach = self.goals;
         let mut waiting = vec![false; reach.len()];
-        let mut work: Vec<u32> = (0..reach.len() as u32).filter(|&state| reach[state as usize] != 0).collect();
+        let mut work: Vec<u32> =
+            (0..reach.len() as u32).filter(|&state| reach[state as usize] != 0).collect();
         while let Some(state) = work.pop() {
             let state = state as usize;
             waiting[state] = false;
@@ -76,7 +77,9 @@ impl Graph {
         }
         let wedged = (0..reach.len()).find(|&state| self.duties[state] & !reach[state] != 0);
         match wedged {
-            Some(state) => Err(("L wedged: those not stopped can no longer drain and recover the ring", state)),
+            Some(state) => {
+                Err(("L wedged: those not stopped can no longer drain and recover the ring", state))
+            }
             None => Ok(reach.iter().map(|mask| u64::from(mask.count_ones())).sum()),
         }
     }

@@ -108,9 +108,8 @@ impl Ring {
         let at = self.add(r.pos, r.i);
         let x = self.slot(at);
         let void = r.v >> r.i & 1 == 1;
-        let mine = |s: &State| {
-            s.stamp[x].pos == at && s.stamp[x].phase == Phase::Taken && s.stamp[x].own == g as u8
-        };
+        let mine =
+            |s: &State| s.stamp[x].pos == at && s.stamp[x].phase == Phase::Taken && s.stamp[x].own == g as u8;
         match r.pc {
             Pc::Idle => {
                 self.between(now, g, steps);
@@ -261,9 +260,9 @@ impl Ring {
             return;
         }
         let id = s.payload[x][0];
-        let Some(w) = (0..self.members).find(|&w| {
-            (self.base[w]..self.base[w] + self.config.messages[w]).contains(&id)
-        }) else {
+        let Some(w) =
+            (0..self.members).find(|&w| (self.base[w]..self.base[w] + self.config.messages[w]).contains(&id))
+        else {
             return steps.fail("S1 torn or garbage delivery");
         };
         if id < s.last[w] {

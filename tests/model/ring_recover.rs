@@ -28,7 +28,8 @@ impl Ring {
         }
         for d in (0..self.members).filter(|&d| d != g && now.unclean(d)) {
             let pc = now.part[d].pc;
-            let left = if now.alive(d) { timeout && pc != Pc::Idle && !recovering(pc) } else { pc == Pc::Idle };
+            let left =
+                if now.alive(d) { timeout && pc != Pc::Idle && !recovering(pc) } else { pc == Pc::Idle };
             if left {
                 let mut s = *now;
                 s.lock = if locks { g as u8 } else { NOBODY };
@@ -51,8 +52,7 @@ impl Ring {
     /// Whether `g` can adopt the range in `r`: a consumer without another one.
     fn can_adopt(&self, s: &State, g: usize, r: &Part) -> bool {
         let own = s.ado[g];
-        s.takes(g)
-            && (self.is(Mutant::SecondAdoption) || own.k == 0 || (own.k, own.pos) == (r.k, r.pos))
+        s.takes(g) && (self.is(Mutant::SecondAdoption) || own.k == 0 || (own.k, own.pos) == (r.k, r.pos))
     }
 
     /// The next step of a recovery by `g`.
@@ -70,7 +70,16 @@ impl Ring {
             }
             Pc::WinWord | Pc::WinVeto | Pc::WinStamp | Pc::WinOthers | Pc::WinStampAgain => {
                 if let Some(won) = self.winner_test(&s, &mut r, d) {
-                    self.settle(&mut r, if !won { Pc::ClaimClear } else if s.takes(d) { Pc::Held } else { Pc::VoidStamp });
+                    self.settle(
+                        &mut r,
+                        if !won {
+                            Pc::ClaimClear
+                        } else if s.takes(d) {
+                            Pc::Held
+                        } else {
+                            Pc::VoidStamp
+                        },
+                    );
                 }
             }
             _ => self.recover_claim(&mut s, &mut r, g, d),
@@ -160,7 +169,8 @@ impl Ring {
                     return Some(true);
                 };
                 let first = s.stamp[self.slot(r.pos)];
-                let open = first.pos == r.pos && first.phase == if takes { Phase::Ready } else { Phase::Free };
+                let open =
+                    first.pos == r.pos && first.phase == if takes { Phase::Ready } else { Phase::Free };
                 if j != d && s.alive(j) && s.ann[j].k > 0 && s.ann[j].pos == r.pos && open {
                     r.pc = Pc::Unlock; // postponed, for as long as that announcement stays
                 } else {

@@ -1,69 +1,121 @@
-//! scratch
-use crate::ring::*;
-use crate::search::explore;
+//! The configurations of the ring model: what holds, and how each mutant fails.
 
-#[test]
-fn scratch() {
-    use Mutant::*;
-    const K1: Config = Config { kills: 1, ..BASE };
-    const G: Config = Config { counts: true, gives: 1, kills: 1, producers: 1, messages: [2, 0, 0, 0], ..BASE };
-    const C12: Config = Config { producers: 1, messages: [2, 0, 0, 0], ..BASE };
-    const C13: Config = Config { producers: 1, consumers: 3, messages: [2, 0, 0, 0], ..BASE };
-    let small = Config { messages: [1, 1, 0, 0], kills: 1, ..BASE };
-    for (n, c) in [
-        (NoWinnerIdentity, Config { clears: true, ..K1 }),
-        (NoWinnerIdentity, Config { clears: true, ..small }),
-        (NoWinnerIdentity, Config { clears: true, consumers: 1, ..small }),
-        (AnnouncementWins, K1), (AnnouncementWins, small), (AnnouncementWins, Config { consumers: 1, ..small }),
-        (AnnouncementsIgnored, K1), (AnnouncementsIgnored, Config { consumers: 1, messages: [1, 2, 0, 0], ..K1 }), (AnnouncementsIgnored, C12),
-        (NoSecondLook, Config { slots: 3, messages: [1, 2, 0, 0], consumers: 1, ..K1 }),
-        (InnerPrevIsOuter, Config { batch: 2, messages: [2, 2, 0, 0], reversed: true, ..K1 }),
-        (InnerPrevIsOuter, Config { batch: 2, messages: [2, 2, 0, 0], reversed: true, consumers: 1, ..K1 }),
-        (InnerPrevIsOuter, Config { batch: 2, messages: [2, 1, 0, 0], reversed: true, consumers: 1, ..K1 }),
-        (VoidDropsPrev, Config { messages: [1, 1, 0, 0], consumers: 1, ..BASE }),
-        (TakenDropsPrev, Config { restarts: 1, ..C12 }),
-        (TakenDropsPrev, C13),
-        (FreeDropsPrev, K1), (FreeDropsPrev, small), (FreeDropsPrev, Config { kills: 1, ..C12 }),
-        (RecordClearedFirst, K1), (RecordClearedFirst, small), (RecordClearedFirst, Config { kills: 2, consumers: 1, ..small }),
-        (StampedBeforeRecorded, C13),(StampedBeforeRecorded, C12),(StampedBeforeRecorded, Config { restarts: 1, ..C12 }),
-        (ReusedUnrecovered, Config { consumers: 1, restarts: 1, ..K1 }),
-        (ReusedUnrecovered, Config { consumers: 1, restarts: 1, ..small }),
-        (AdoClearedFirst, C12),
-        (AdoClearedFirst, Config { restarts: 1, ..C12 }),
-        (SecondAdoption, C13),
-        (SecondAdoption, Config { messages: [3, 0, 0, 0], ..C13 }),
-        (AnnouncedAfterwards, small),
-        (AnnouncedAfterwards, Config { consumers: 1, ..small }),
-        (PlainComparison, Config { start: 46, ..small }),
-        (PlainComparison, Config { start: 46, kills: 0, ..C12 }),
-        (PlainComparison, Config { start: 46, ..K1 }),
-        (LeftReady, small),
-        (LeftReady, Config { kills: 1, ..C12 }),
-        (NoLock, Config { restarts: 1, ..C12 }), (NoLock, C13), (NoLock, Config { restarts: 1, ..BASE }),
-        (TimeoutIsDeath, small),
-        (TimeoutIsDeath, Config { consumers: 1, ..small }),
-        (NoTombstone, Config { consumers: 1, ..small }),
-        (ServedDropsPrev, C13),
-        (ServedDropsPrev, C12),
-        (ServedDropsPrev, Config { restarts: 1, ..C12 }),
-        (RecordWiped, Config { restarts: 1, consumers: 1, producers: 1, messages: [1, 0, 0, 0], ..K1 }),
-        (WordSkipped, small),
-        (WordSkipped, Config { consumers: 1, ..small }),
-        (AttemptsReset, G), (AttemptsReset, Config { counts: true, ..C12 }), (AttemptsReset, Config { counts: true, ..C13 }),
-        (AttemptsCountedLate, G), (AttemptsCountedLate, Config { kills: 1, counts: true, ..C12 }), (AttemptsCountedLate, Config { restarts: 1, counts: true, ..C12 }),
-        (GivenBeforeStamped, Config { kills: 0, ..G }),
-        (OwnerClearedFirst, G),
-        (ClaimsWhileGiven, Config { restarts: 1, ..G }),
-        (ClaimsWhileGiven, G),
-        (ClaimsWhileGiven, Config { gives: 2, kills: 0, ..G }),
-        (TakesBackUnlocked, Config { kills: 0, ..G }),
-        (TakesOverUnfinished, Config { gives: 2, ..G }),
-        (TakesOverUnfinished, Config { consumers: 3, gives: 1, ..G }),
-        (TurnsUnrecovered, Config { consumers: 1, restarts: 1, turns: true, ..small }),
-        (TurnsUnrecovered, Config { producers:1, restarts: 1, turns: true, ..small }),
-    ] {
-        let t = std::time::Instant::now();
-        let r = explore(&Ring::new(Config { mutant: Some(n), ..c }));
-        println!("{n:?} {}P{}C {:?} k{} r{} g{}: {} {:?} {:?} len {}", c.producers, c.consumers, c.messages, c.kills, c.restarts, c.gives, r.states, r.failure.as_ref().map(|f| f.why), t.elapsed(), r.failure.as_ref().map_or(0, |f| f.path.len()));
-    }
+use crate::ring::{BASE, Config, Mutant, Ring};
+use crate::{fails, full, holds};
+
+/// Two producers and a consumer, one death.
+const MANY_TO_ONE: Config = Config { consumers: 1, messages: [1, 1, 0, 0], kills: 1, ..BASE };
+/// A producer and two consumers, two deaths.
+const ONE_TO_TWO: Config = Config { producers: 1, messages: [2, 0, 0, 0], ..BASE };
+/// A producer and three consumers, two deaths.
+const ONE_TO_THREE: Config = Config { consumers: 3, ..ONE_TO_TWO };
+/// A producer and two consumers, one of which may give a message back; one death.
+const GIVING: Config = Config { counts: true, gives: 1, kills: 1, ..ONE_TO_TWO };
+/// Two messages, one death.
+const SMALL: Config = Config { messages: [1, 1, 0, 0], kills: 1, ..BASE };
+
+/// A test for each configuration that holds, if it is asked for.
+macro_rules! hold {
+    (if $asked:expr; $($(#[$about:meta])* $name:ident: $states:literal, $config:expr;)*) => {$(
+        $(#[$about])*
+        #[test]
+        fn $name() {
+            if $asked {
+                holds(stringify!($name), &Ring::new($config), $states);
+            }
+        }
+    )*};
+}
+
+/// A test for each: with the rule removed the search finds a violation, and with it (when all is asked for) none.
+macro_rules! mutants {
+    ($($name:ident: $mutant:ident breaks $rule:literal, $config:expr;)*) => {$(
+        #[test]
+        fn $name() {
+            let mutant = Some(Mutant::$mutant);
+            fails(stringify!($mutant), &Ring::new(Config { mutant, ..$config }), $rule);
+            if full() {
+                let report = crate::search::explore(&Ring::new($config));
+                assert!(report.failure.is_none(), "it fails with the rule, too");
+            }
+        }
+    )*};
+}
+
+hold! { if true;
+    two_to_two: 73968, SMALL;
+    /// Batches, index reuse and abandoned grants; positions wrap.
+    many_to_one_with_batches: 37406, Config {
+        slots: 3, batch: 2, restarts: 1, abandons: true, reversed: true, start: 46, ..MANY_TO_ONE
+    };
+    attempts_are_counted: 22723, Config { counts: true, ..ONE_TO_TWO };
+    giving_back: 116871, Config { gives: 2, ..GIVING };
+    turning: 38501, Config { restarts: 1, turns: true, messages: [1, 1, 1, 0], ..ONE_TO_TWO };
+}
+
+hold! { if full();
+    two_to_two_two_deaths: 1722250, BASE;
+    two_to_two_index_reuse: 15363113, Config { restarts: 1, ..BASE };
+    two_to_two_three_deaths: 5616512, Config { kills: 3, restarts: 1, messages: [1, 1, 0, 0], ..BASE };
+    two_to_two_abandoned: 12542454, Config {
+        restarts: 1, clears: true, abandons: true, messages: [1, 1, 0, 0], ..BASE
+    };
+    two_to_two_batches: 6532560, Config { batch: 2, ..BASE };
+    two_to_two_wrapping: 1722250, Config { start: 46, ..BASE };
+    one_slot: 5499496, Config { slots: 1, restarts: 1, ..BASE };
+    three_consumers: 4000564, Config { messages: [3, 0, 0, 0], ..ONE_TO_THREE };
+    three_consumers_batches: 3588417, Config { batch: 2, ..ONE_TO_THREE };
+    three_producers: 2519940, Config { producers: 3, consumers: 1, messages: [2, 1, 1, 0], ..BASE };
+    one_to_two_batches_two_restarts: 9470803, Config { batch: 2, kills: 3, restarts: 2, ..ONE_TO_TWO };
+    one_to_two_batches_abandoned: 491327, Config { batch: 2, kills: 1, restarts: 1, abandons: true, ..ONE_TO_TWO };
+    giving_back_index_reuse: 1975264, Config { gives: 2, kills: 2, restarts: 1, ..GIVING };
+    giving_back_three_consumers: 6201588, Config { kills: 2, consumers: 3, ..GIVING };
+    giving_back_batches_abandoned: 559731, Config { kills: 2, batch: 2, abandons: true, ..GIVING };
+    turning_twice: 927484, Config { kills: 2, restarts: 2, turns: true, messages: [1, 1, 1, 0], ..MANY_TO_ONE };
+    giving_back_two_to_two: 0, Config { kills: 1, producers: 2, messages: [2, 1, 0, 0], ..GIVING };
+    giving_back_three_consumers_twice: 0, Config { kills: 1, gives: 2, consumers: 3, ..GIVING };
+    giving_back_clearing: 0, Config {
+        kills: 2, restarts: 1, clears: true, abandons: true, start: 46, ..GIVING
+    };
+    giving_back_batches_two_restarts: 0, Config { kills: 2, restarts: 2, batch: 2, ..GIVING };
+    giving_back_and_turning: 0, Config {
+        kills: 2, restarts: 2, turns: true, gives: 2, messages: [2, 1, 0, 0], ..GIVING
+    };
+    giving_back_one_slot: 0, Config { slots: 1, kills: 2, restarts: 1, gives: 3, ..GIVING };
+}
+
+mutants! {
+    no_winner_identity: NoWinnerIdentity breaks "L", Config { clears: true, ..MANY_TO_ONE };
+    announcement_wins: AnnouncementWins breaks "S2", MANY_TO_ONE;
+    announcements_ignored: AnnouncementsIgnored breaks "L", Config { messages: [1, 2, 0, 0], ..MANY_TO_ONE };
+    no_second_look: NoSecondLook breaks "L", Config { slots: 3, messages: [1, 2, 0, 0], ..MANY_TO_ONE };
+    inner_prev_is_outer: InnerPrevIsOuter breaks "S2", Config {
+        batch: 2, reversed: true, messages: [2, 2, 0, 0], ..MANY_TO_ONE
+    };
+    void_drops_prev: VoidDropsPrev breaks "L", Config { kills: 2, ..MANY_TO_ONE };
+    taken_drops_prev: TakenDropsPrev breaks "L", Config { restarts: 1, ..ONE_TO_TWO };
+    free_drops_prev: FreeDropsPrev breaks "L", Config { kills: 1, ..ONE_TO_TWO };
+    record_cleared_first: RecordClearedFirst breaks "L", Config { kills: 2, ..MANY_TO_ONE };
+    stamped_before_recorded: StampedBeforeRecorded breaks "L", Config { restarts: 1, ..ONE_TO_TWO };
+    reused_unrecovered: ReusedUnrecovered breaks "L", Config { restarts: 1, ..MANY_TO_ONE };
+    ado_cleared_first: AdoClearedFirst breaks "L", Config { restarts: 1, ..ONE_TO_TWO };
+    second_adoption: SecondAdoption breaks "L", ONE_TO_THREE;
+    announced_afterwards: AnnouncedAfterwards breaks "L", MANY_TO_ONE;
+    plain_comparison: PlainComparison breaks "L", Config { start: 46, ..SMALL };
+    left_ready: LeftReady breaks "L", Config { kills: 1, ..ONE_TO_TWO };
+    no_lock: NoLock breaks "S2", Config { restarts: 1, ..ONE_TO_TWO };
+    timeout_is_death: TimeoutIsDeath breaks "S2", MANY_TO_ONE;
+    no_tombstone: NoTombstone breaks "L", MANY_TO_ONE;
+    served_drops_prev: ServedDropsPrev breaks "L", Config { restarts: 1, ..ONE_TO_TWO };
+    record_wiped: RecordWiped breaks "L", Config { restarts: 1, kills: 1, consumers: 1, ..ONE_TO_TWO };
+    word_skipped: WordSkipped breaks "L", MANY_TO_ONE;
+    attempts_reset: AttemptsReset breaks "A2", GIVING;
+    attempts_counted_late: AttemptsCountedLate breaks "A1", GIVING;
+    given_before_stamped: GivenBeforeStamped breaks "L", Config { kills: 0, ..GIVING };
+    owner_cleared_first: OwnerClearedFirst breaks "L", GIVING;
+    claims_while_given: ClaimsWhileGiven breaks "L", Config { restarts: 1, ..GIVING };
+    claims_while_given_and_gives_again: ClaimsWhileGiven breaks "L", Config { kills: 0, gives: 2, ..GIVING };
+    takes_back_unlocked: TakesBackUnlocked breaks "S2", Config { kills: 0, ..GIVING };
+    takes_over_unfinished: TakesOverUnfinished breaks "L", Config { gives: 2, ..GIVING };
+    turns_unrecovered: TurnsUnrecovered breaks "L", Config { producers: 1, restarts: 1, turns: true, ..SMALL };
 }

@@ -221,9 +221,10 @@ impl Store {
         for pair in path.windows(2) {
             let mut steps = Steps { list: Vec::new(), violation: None };
             system.steps(&self.unpack(system, pair[0]), &mut steps);
-            let step = steps.list.iter().find(|step| {
-                system.canonical(&step.next).words(self.stride) == self.packed(pair[1])
-            });
+            let step = steps
+                .list
+                .iter()
+                .find(|step| system.canonical(&step.next).words(self.stride) == self.packed(pair[1]));
             let (who, what) = step.map_or((String::new(), "?"), |step| (system.actor(step.actor), step.what));
             lines.push(format!("{who} {what} | {}", system.show(&self.unpack(system, pair[1]))));
         }

@@ -177,6 +177,8 @@ pub(crate) struct Part {
     /// Waking: the targets are producers; the message is published afterwards.
     pub(crate) wakes_producers: bool,
     pub(crate) publishes: bool,
+    /// Waking: one more than the position just given back.
+    pub(crate) gave: u8,
     /// Waiting: the dead seen, or the buffers still to flush, or the dead one in repair.
     pub(crate) mask: u8,
     /// Waiting: the other side was gone; LOCK was busy (asleep: somebody is midway).
@@ -195,7 +197,7 @@ impl Part {
     }
 
     pub(crate) fn end_wake(&mut self) {
-        (self.left, self.targets, self.fresh, self.owed) = (0, 0, 0, 0);
+        (self.left, self.targets, self.fresh, self.owed, self.gave) = (0, 0, 0, 0, 0);
         (self.wakes_producers, self.publishes) = (false, false);
     }
 }
@@ -289,17 +291,20 @@ impl Wait {
         for count in [&mut s.kills, &mut s.stops, &mut s.timeouts, &mut s.gives, &mut s.outsider] {
             bits.field(count, 2);
         }
+        #[allow(clippy::needless_range_loop)]
         for i in 0..self.members {
             s.park[i].pass(bits);
             let p = &mut s.part[i];
             p.pc.pass(bits);
             bits.field(&mut p.pos, 3);
             bits.field(&mut p.buf, 3);
-            let end = bits.at() + 13;
+            let gifts = if self.config.gives > 0 { 3 } else { 0 };
+            let end = bits.at() + 13 + gifts;
             if p.wakes() {
                 bits.flag(&mut p.wakes_producers);
                 bits.flag(&mut p.publishes);
                 bits.field(&mut p.owed, 2);
+                bits.field(&mut p.gave, gifts);
                 let below = if p.wakes_producers { 0 } else { self.config.producers };
                 for set in [&mut p.left, &mut p.targets, &mut p.fresh] {
                     let mut own = *set >> below;
@@ -323,13 +328,15 @@ impl Wait {
         let p = &s.part[i];
         let sets = [s.bits, s.tokens, s.dying, s.dead, s.repaired, s.stopped];
         let flags = sets.iter().fold(0, |all, set| all << 1 | u64::from(set >> i & 1));
-        let word = u64::from(p.pc as u8) << 8 | u64::from(p.pos) << 5 | u64::from(p.buf) << 2 | s.park[i] as u64;
-        word << 8 | flags
+        let word =
+            u64::from(p.pc as u8) << 8 | u64::from(p.pos) << 5 | u64::from(p.buf) << 2 | s.park[i] as u64;
+        (word << 8 | flags) << 3 | if p.wakes() { u64::from(p.gave) } else { 0 }
     }
 
     fn renumber(&self, s: &State, old: &[usize; MEMBERS]) -> State {
         let above = u8::MAX << self.members;
-        let set = |set: u8| (0..self.members).fold(set & above, |all, new| all | (set >> old[new] & 1) << new);
+        let set =
+            |set: u8| (0..self.members).fold(set & above, |all, new| all | (set >> old[new] & 1) << new);
         let mut t = *s;
         for sets in [&mut t.bits, &mut t.tokens, &mut t.dying, &mut t.dead, &mut t.repaired, &mut t.stopped] {
             *sets = set(*sets);
@@ -338,6 +345,7 @@ impl Wait {
             let holder = old.iter().position(|&old| old + 1 == usize::from(s.lock));
             t.lock = holder.map_or(s.lock, |new| new as u8 + 1);
         }
+        #[allow(clippy::needless_range_loop)] // two numberings of the same participants
         for new in 0..self.members {
             t.park[new] = s.park[old[new]];
             let p = &mut t.part[new];
@@ -355,6 +363,7 @@ impl Wait {
             return pack(self, s);
         }
         let mut signatures = [0; MEMBERS];
+        #[allow(clippy::needless_range_loop)]
         for i in 0..self.members {
             signatures[i] = self.signature(s, i);
         }

@@ -208,11 +208,12 @@ impl Wait {
         let p = &mut t.part[i];
         t.slot[usize::from(p.pos) - 1] = Slot::Given;
         t.gives += 1;
-        p.pos = 0;
+        let gave = std::mem::take(&mut p.pos);
         if sleepers == 0 || self.is(Mutant::SilentGift) {
             return self.finish(t, i, "gives its message back", steps);
         }
         self.wake_begin(p, false, sleepers, false);
+        p.gave = gave;
         steps.may(t, i, "gives its message back; there are sleepers");
     }
 

@@ -7,7 +7,7 @@
 //! * a producer asleep: no slot is free, the disconnection is not due
 //!
 //! Exempt, because a stopped participant itself stands in the way: a slot that it has claimed; a message whose send (a
-//! slot whose receive) it has not finished; repair, and what needs it, while it holds LOCK. Noted and not a violation:
+//! slot whose receive, a message whose giving back) it has not finished; repair, and what needs it, while it holds LOCK. Noted and not a violation:
 //! the only wake-up went to a participant that was stopped before it acted on it, which takes `wake: 1`; with `poll`
 //! off also messages behind the slot of a producer stopped between publishing and posting.
 //!
@@ -106,7 +106,11 @@ impl Wait {
         if (self.config.producers..self.members).any(held) {
             worse(&mut wrong, "a dead consumer's message not redelivered, a consumer asleep", false);
         }
-        if self.gift(s).is_some() {
+        let stopped_giver = |q: usize| {
+            (0..self.members).any(|i| s.stopped >> i & 1 == 1 && usize::from(s.part[i].gave) == q + 1)
+        };
+        let given = |q: usize| s.slot[q] == Slot::Given && !stopped_giver(q);
+        if (0..usize::from(s.head)).any(given) {
             let excused = stopped && self.config.wake < 2;
             worse(&mut wrong, "a message given back, a consumer asleep", excused);
         }
@@ -120,9 +124,10 @@ impl Wait {
     /// What a sleeping producer overlooks.
     fn missed(&self, s: &State, stopped: bool) -> Wrong {
         let mut wrong = None;
-        let behind = s.tail.checked_sub(self.config.slots).is_some_and(|q| {
-            s.slot[usize::from(q)] == Slot::Freed && self.unfinished(s, false, q..q + 1)
-        });
+        let behind = s
+            .tail
+            .checked_sub(self.config.slots)
+            .is_some_and(|q| s.slot[usize::from(q)] == Slot::Freed && self.unfinished(s, false, q..q + 1));
         if self.space(s) && s.tail < self.config.items && !behind {
             worse(&mut wrong, "a free slot, a producer asleep", stopped && self.config.wake < 2);
         }

@@ -125,7 +125,8 @@ impl Board {
         self.words()[GO].store(now, Relaxed);
     }
 
-    fn line(&self, role: Role, index: usize) -> &[AtomicU64] {
+    /// The words of a worker, indexed by [`Note`]. Only the worker itself writes to them.
+    pub(super) fn line(&self, role: Role, index: usize) -> &[AtomicU64] {
         let worker = match role {
             Role::Producer => index,
             Role::Consumer => self.producers + index,

@@ -34,6 +34,8 @@ pub(super) struct Worker {
     pub(super) role: Role,
     pub(super) index: usize,
     pub(super) status: Option<ExitStatus>,
+    /// We told it to stop, because nobody of the other side ever came.
+    dismissed: bool,
     child: Child,
 }
 
@@ -42,9 +44,11 @@ impl Worker {
         self.child.id()
     }
 
-    /// The signal that killed it.
+    /// The signal that somebody else killed it with.
     pub(super) fn killed_by(&self) -> Option<i32> {
-        self.status.and_then(|status| status.signal())
+        // Ours kills it if it comes before it has a handler.
+        let signal = self.status.and_then(|status| status.signal());
+        signal.filter(|signal| !(self.dismissed && *signal == Signal::SIGTERM as i32))
     }
 }
 
@@ -53,14 +57,21 @@ pub(super) type Ends = (OwnedFd, OwnedFd);
 
 impl<'a> Crew<'a> {
     /// Starts all workers; they wait for each other.
-    pub(super) fn start(plan: &Plan, board: &'a Board, memory: &OwnedFd, pipe: Option<&Ends>) -> Result<Self, Failure> {
+    pub(super) fn start(
+        plan: &Plan,
+        board: &'a Board,
+        memory: &OwnedFd,
+        pipe: Option<&Ends>,
+    ) -> Result<Self, Failure> {
         let mut crew = Crew { board, workers: Vec::new() };
         let text = serde_json::to_string(plan).context("plan")?;
         // Consumers first: that producers find nobody there would be no error, but slower.
         let consumers = (0..plan.consumers).map(|index| (Role::Consumer, index));
         for (role, index) in consumers.chain((0..plan.producers).map(|index| (Role::Producer, index))) {
             let end = pipe.map(|(read, write)| if role == Role::Consumer { read } else { write });
-            let stdio = |fd: &OwnedFd| fd.as_fd().try_clone_to_owned().map(Stdio::from).context("cannot start a worker");
+            let stdio = |fd: &OwnedFd| {
+                fd.as_fd().try_clone_to_owned().map(Stdio::from).context("cannot start a worker")
+            };
             let child = Command::new("/proc/self/exe")
                 .arg0("semring")
                 .args([WORKER, role.name(), &index.to_string(), &text])
@@ -68,7 +79,7 @@ impl<'a> Crew<'a> {
                 .stdout(end.map_or(Ok(Stdio::null()), stdio)?)
                 .spawn()
                 .context("cannot start a worker")?;
-            crew.workers.push(Worker { role, index, status: None, child });
+            crew.workers.push(Worker { role, index, status: None, dismissed: false, child });
         }
         Ok(crew)
     }
@@ -87,7 +98,8 @@ impl<'a> Crew<'a> {
                 return Ok(());
             }
             let started = self.board.started() != 0;
-            if !started && self.workers.iter().all(|worker| worker.status.is_some() || self.is_ready(worker)) {
+            if !started && self.workers.iter().all(|worker| worker.status.is_some() || self.is_ready(worker))
+            {
                 self.board.start(message::now());
             }
             self.release_stranded();
@@ -105,11 +117,12 @@ impl<'a> Crew<'a> {
 
     /// The channel tells its participants when the other side is gone, but not if it has never been there: if all of a
     /// side were killed before they opened it, the rest would wait for the first for ever.
-    fn release_stranded(&self) {
+    fn release_stranded(&mut self) {
         for (role, other) in [(Role::Producer, Role::Consumer), (Role::Consumer, Role::Producer)] {
             let mut side = self.workers.iter().filter(|worker| worker.role == role);
             if side.all(|worker| worker.status.is_some() && !self.is_ready(worker)) {
-                self.signal(Signal::SIGTERM, |worker| worker.role == other);
+                self.signal(Signal::SIGTERM, |worker| worker.role == other && !worker.dismissed);
+                self.workers.iter_mut().filter(|worker| worker.role == other).for_each(|worker| worker.dismissed = true);
             }
         }
     }
@@ -145,13 +158,17 @@ impl<'a> Crew<'a> {
 
     /// When the last worker ended by itself.
     pub(super) fn ended_at(&self) -> u64 {
-        let ends = self.workers.iter().map(|worker| self.board.read(worker.role, worker.index, Note::EndedAt));
+        let ends =
+            self.workers.iter().map(|worker| self.board.read(worker.role, worker.index, Note::EndedAt));
         ends.max().unwrap_or(0)
     }
 
     /// How a worker ended by itself, if it did.
     pub(super) fn end_of(&self, worker: &Worker) -> End {
-        self.board.ended(worker.role, worker.index)
+        match self.board.ended(worker.role, worker.index) {
+            End::None if worker.dismissed && worker.killed_by().is_none() => End::Stopped,
+            end => end,
+        }
     }
 }
 

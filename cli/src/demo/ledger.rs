@@ -1,65 +1,88 @@
 //! A consumer's book-keeping: every message received is checked and noted on the board, at once.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::board::{Board, Note};
 use super::message::{self, Stamp};
 use super::plan::{Plan, Role};
 
-/// The books of one consumer.
+/// The books of one consumer. What a message needs is looked up once, when they are opened: writing it down must not
+/// slow down what is measured.
 pub(super) struct Ledger<'a> {
-    plan: &'a Plan,
-    board: &'a Board,
-    consumer: usize,
+    size: usize,
+    producers: Vec<Producer>,
+    line: &'a [AtomicU64],
+    samples: &'a [AtomicU64],
     stride: u64,
+    unflagged: &'a [AtomicU64],
+    flagged: &'a [AtomicU64],
     received: u64,
-    /// Of each producer, the number that comes next at the earliest.
-    next: Vec<u64>,
+}
+
+struct Producer {
+    /// Number, over all producers, of its first message.
+    first: u64,
+    quota: u64,
+    /// The number that comes next at the earliest.
+    next: u64,
 }
 
 impl<'a> Ledger<'a> {
-    pub(super) fn open(plan: &'a Plan, board: &'a Board, consumer: usize) -> Self {
-        let next = vec![0; plan.producers];
-        Ledger { plan, board, consumer, stride: plan.stride(), received: 0, next }
+    pub(super) fn open(plan: &Plan, board: &'a Board, consumer: usize) -> Self {
+        let producer = |index| Producer { first: plan.first(index), quota: plan.quota(index), next: 0 };
+        Ledger {
+            size: plan.size,
+            producers: (0..plan.producers).map(producer).collect(),
+            line: board.line(Role::Consumer, consumer),
+            samples: board.samples(),
+            stride: plan.stride(),
+            unflagged: board.bitmap(consumer, false),
+            flagged: board.bitmap(consumer, true),
+            received: 0,
+        }
     }
 
     /// Notes a message: delivered for the `attempt`-th time, as the channel says.
     pub(super) fn record(&mut self, bytes: &[u8], attempt: u32) {
         self.received += 1;
-        self.board.note(Role::Consumer, self.consumer, Note::Done, self.received);
-        let stamp = message::read(bytes).filter(|stamp| self.is_expected(stamp, bytes.len()));
-        let Some(Stamp { producer, number, sent_at }) = stamp else {
+        self.line[Note::Done as usize].store(self.received, Relaxed);
+        let Some((producer, Stamp { number, sent_at, .. })) = whole(&mut self.producers, self.size, bytes)
+        else {
             return self.count(Note::Torn);
         };
         let redelivered = attempt > 1;
-        let global = self.plan.first(producer) + number;
-        let (word, bit) = ((global / 64) as usize, 1 << (global % 64));
-        let word = &self.board.bitmap(self.consumer, redelivered)[word];
-        let before = word.load(Relaxed);
-        if before & bit != 0 {
-            self.count(Note::Again);
+        let disorder = number < producer.next && !redelivered;
+        if !redelivered {
+            producer.next = number + 1;
         }
+        let global = producer.first + number;
+        let (word, bit) = ((global / 64) as usize, 1 << (global % 64));
+        let word = if redelivered { &self.flagged[word] } else { &self.unflagged[word] };
+        let before = word.load(Relaxed);
         word.store(before | bit, Relaxed);
         if sent_at != 0 {
             let age = message::now().saturating_sub(sent_at).max(1);
-            self.board.samples()[(global / self.stride) as usize].store(age, Relaxed);
+            self.samples[(global / self.stride) as usize].store(age, Relaxed);
         }
-        if redelivered {
-            return self.count(Note::Redelivered);
+        for (is, note) in
+            [(before & bit != 0, Note::Again), (redelivered, Note::Redelivered), (disorder, Note::Disorder)]
+        {
+            if is {
+                self.count(note);
+            }
         }
-        if number < self.next[producer] {
-            self.count(Note::Disorder);
-        }
-        self.next[producer] = number + 1;
-    }
-
-    fn is_expected(&self, stamp: &Stamp, len: usize) -> bool {
-        len == self.plan.size && stamp.producer < self.plan.producers && stamp.number < self.plan.quota(stamp.producer)
     }
 
     #[cold]
     fn count(&self, note: Note) {
-        let before = self.board.read(Role::Consumer, self.consumer, note);
-        self.board.note(Role::Consumer, self.consumer, note, before + 1);
+        let cell = &self.line[note as usize];
+        cell.store(cell.load(Relaxed) + 1, Relaxed);
     }
+}
+
+/// The stamp of a message and its producer, if the message is one of the run and unchanged.
+fn whole<'a>(producers: &'a mut [Producer], size: usize, bytes: &[u8]) -> Option<(&'a mut Producer, Stamp)> {
+    let stamp = message::read(bytes)?;
+    let producer = producers.get_mut(stamp.producer)?;
+    (bytes.len() == size && stamp.number < producer.quota).then_some((producer, stamp))
 }

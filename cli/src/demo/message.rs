@@ -36,7 +36,8 @@ pub(super) fn write(bytes: &mut [u8], stamp: &Stamp) {
 
 /// Reads a message, if it is whole.
 pub(super) fn read(bytes: &[u8]) -> Option<Stamp> {
-    let word = |at: usize| bytes.get(at..at + 8).and_then(|word| word.try_into().ok()).map(u64::from_le_bytes);
+    let word =
+        |at: usize| bytes.get(at..at + 8).and_then(|word| word.try_into().ok()).map(u64::from_le_bytes);
     let (checksum, identity, sent_at) = (word(0)?, word(8)?, word(16)?);
     let whole = checksum == XxHash3_64::oneshot(&bytes[8..]);
     whole.then_some(Stamp { producer: (identity >> 48) as usize, number: identity & (MOST - 1), sent_at })
@@ -44,7 +45,8 @@ pub(super) fn read(bytes: &[u8]) -> Option<Stamp> {
 
 /// CLOCK_MONOTONIC in nanoseconds: the same in all processes. 0 if there is no such clock.
 pub(super) fn now() -> u64 {
-    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |t| t.tv_sec() as u64 * 1_000_000_000 + t.tv_nsec() as u64)
+    clock_gettime(ClockId::CLOCK_MONOTONIC)
+        .map_or(0, |t| t.tv_sec() as u64 * 1_000_000_000 + t.tv_nsec() as u64)
 }
 
 #[cfg(test)]

@@ -49,7 +49,10 @@ impl Outcome {
             (tally.duplicated, "duplicated"),
             (tally.torn, "torn"),
             (tally.disordered, "received out of order"),
-            (tally.in_hand, "perhaps taken by killed consumers, which did not note them (with --ack they are redelivered)"),
+            (
+                tally.in_hand,
+                "perhaps taken by killed consumers, which did not note them (with --ack they are redelivered)",
+            ),
             (tally.left, "left in the channel, with no consumer to receive them"),
             (plan.messages - tally.sent, "not sent"),
         ];
@@ -93,7 +96,9 @@ impl Outcome {
         let tally = &self.tally;
         let count = |n: u64| HumanCount(n).to_string();
         let mut cells: Vec<String> =
-            [tally.sent, tally.received, tally.lost, tally.duplicated, tally.redelivered, tally.torn].map(count).into();
+            [tally.sent, tally.received, tally.lost, tally.duplicated, tally.redelivered, tally.torn]
+                .map(count)
+                .into();
         cells.push(count(self.messages_per_second().round() as u64));
         cells.push(format!("{:.1}", self.megabytes_per_second(plan)));
         cells.extend(self.latency_ns().map(|ns| format!("{} ns", count(ns))));
@@ -104,8 +109,20 @@ impl Outcome {
 }
 
 const ROWS: [&str; 14] = [
-    "sent", "received", "lost", "duplicated", "redelivered", "torn", "messages/s", "MB/s", "latency p50", "        p99",
-    "        p99.9", "        max", "CPU time", "elapsed",
+    "sent",
+    "received",
+    "lost",
+    "duplicated",
+    "redelivered",
+    "torn",
+    "messages/s",
+    "MB/s",
+    "latency p50",
+    "        p99",
+    "        p99.9",
+    "        max",
+    "CPU time",
+    "elapsed",
 ];
 /// The row that the ratio is of.
 const RATE: usize = 6;

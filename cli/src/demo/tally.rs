@@ -111,7 +111,8 @@ mod tests {
     fn run(ack: bool, killed: &[usize], deliver: impl Fn(usize, u64) -> Vec<(usize, u32)>) -> Tally {
         let plan = plan(ack);
         let (board, _memory) = Board::create(&plan).unwrap();
-        let mut books: Vec<Ledger<'_>> = (0..3).map(|consumer| Ledger::open(&plan, &board, consumer)).collect();
+        let mut books: Vec<Ledger<'_>> =
+            (0..3).map(|consumer| Ledger::open(&plan, &board, consumer)).collect();
         for producer in 0..2 {
             for number in 0..plan.quota(producer) {
                 board.note(Role::Producer, producer, Note::Done, number + 1);
@@ -126,7 +127,9 @@ mod tests {
     #[test]
     fn ranges_of_bits() {
         let words = [u64::MAX, 0, 0b1010];
-        let naive = |from: u64, to: u64| (from..to).filter(|at| words[(at / 64) as usize] >> (at % 64) & 1 == 1).count();
+        let naive = |from: u64, to: u64| {
+            (from..to).filter(|at| words[(at / 64) as usize] >> (at % 64) & 1 == 1).count()
+        };
         for from in 0..=190 {
             for to in from..=190 {
                 assert_eq!(ones(&words, from, to), naive(from, to) as u64);
@@ -144,7 +147,10 @@ mod tests {
     fn a_message_that_nobody_noted_is_lost_unless_it_died_with_its_consumer() {
         let hole = |_, number| if number == 70 { vec![] } else { vec![(0, 1)] };
         assert_eq!(run(false, &[], hole), Tally { sent: 300, received: 298, lost: 2, ..Tally::default() });
-        assert_eq!(run(false, &[1], hole), Tally { sent: 300, received: 298, in_hand: 1, lost: 1, ..Tally::default() });
+        assert_eq!(
+            run(false, &[1], hole),
+            Tally { sent: 300, received: 298, in_hand: 1, lost: 1, ..Tally::default() }
+        );
         // With leases not even that is allowed.
         assert_eq!(run(true, &[1], hole), Tally { sent: 300, received: 298, lost: 2, ..Tally::default() });
         // The parent, as the third consumer, found them in the channel.
@@ -154,7 +160,8 @@ mod tests {
 
     #[test]
     fn a_second_delivery_is_a_duplicate_unless_it_is_flagged_and_the_first_consumer_died() {
-        let again = |attempt| move |_, number| if number == 5 { vec![(0, 1), (1, attempt)] } else { vec![(0, 1)] };
+        let again =
+            |attempt| move |_, number| if number == 5 { vec![(0, 1), (1, attempt)] } else { vec![(0, 1)] };
         let all = Tally { sent: 300, received: 300, ..Tally::default() };
         assert_eq!(run(true, &[0], again(2)), Tally { redelivered: 2, ..all.clone() });
         assert_eq!(run(true, &[0], again(1)), Tally { duplicated: 2, ..all.clone() });

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use clap::Args;
@@ -61,9 +62,16 @@ impl Worker {
         // Nothing has to be put in order at the end of a pipe, and a read from one cannot be cancelled.
         let grace = if matches!(plan.transport, Transport::Pipe) { Duration::ZERO } else { GRACE };
         let signals = Signals::handle(grace).context("cannot handle signals")?;
+        // Not "exe", as it would be after the link that we were started by.
+        prctl::set_name(c"semring").context("cannot set the name of the process")?;
         follow_parent(&plan).context("cannot follow the parent")?;
         let board = inherited(io::stdin()).and_then(|memory| Board::open(&plan, memory));
-        let worker = Running { plan: &plan, board: &board.context("shared memory")?, signals: &signals, index: self.index };
+        let worker = Running {
+            plan: &plan,
+            board: &board.context("shared memory")?,
+            signals: &signals,
+            index: self.index,
+        };
         let stop = match self.role {
             Role::Producer => worker.produce(),
             Role::Consumer => worker.consume(),
@@ -139,7 +147,9 @@ impl Running<'_> {
         if let Some(stop) = self.await_start(Role::Producer) {
             return stop;
         }
-        let (quota, first, stride) = (self.plan.quota(self.index), self.plan.first(self.index), self.plan.stride());
+        let (quota, first) = (self.plan.quota(self.index), self.plan.first(self.index));
+        let between = self.plan.stride() - 1;
+        let noted = &self.board.line(Role::Producer, self.index)[Note::Done as usize];
         let mut messages = vec![vec![0; self.plan.size]; self.plan.batch];
         let mut sent = 0;
         while sent < quota {
@@ -148,13 +158,13 @@ impl Running<'_> {
             }
             let count = (quota - sent).min(messages.len() as u64) as usize;
             for (number, bytes) in (sent..).zip(&mut messages[..count]) {
-                let measured = (first + number) % stride == 0;
+                let measured = (first + number) & between == 0;
                 let sent_at = if measured { message::now() } else { 0 };
                 message::write(bytes, &Stamp { producer: self.index, number, sent_at });
             }
             let result = outlet.send(&messages[..count]);
             sent += result.as_ref().map_or_else(|(sent, _)| *sent, |()| count) as u64;
-            self.board.note(Role::Producer, self.index, Note::Done, sent);
+            noted.store(sent, Relaxed);
             if let Err((_, stop)) = result {
                 return stop;
             }

@@ -1,0 +1,46 @@
+//! `semring rm`, and what all commands have in common.
+
+mod common;
+
+use common::*;
+
+#[test]
+fn an_absent_channel_cannot_be_removed() {
+    let name = Name::new();
+    run(name.command("rm", "")).fails(1, "does not exist");
+    run(name.command("rm", "--force")).fails(1, "does not exist");
+}
+
+#[test]
+fn a_channel_goes_with_its_messages() {
+    let name = Name::new();
+    run_with_input(name.command("send", ""), "one\ntwo\n").ok();
+    let removed = run(name.command("rm", "--json")).ok().json();
+    assert_eq!((&removed["messages_discarded"], &removed["removed"]), (&2.into(), &name.as_str().into()));
+    name.assert_gone();
+}
+
+#[test]
+fn a_channel_in_use_is_removed_only_by_force_and_then_its_users_end() {
+    let name = Name::new();
+    let mut receiver = Running::start(name.command("recv", ""));
+    assert!(within(LIMIT, || run(name.command("rm", "")).stderr.contains("in use")));
+    let refused = run(name.command("rm", "")).fails(1, "in use by consumer");
+    assert!(refused.stderr.contains(&receiver.id().to_string()), "{}", refused.stderr);
+    assert!(receiver.is_running());
+    run(name.command("rm", "--force")).ok();
+    receiver.end().fails(1, "removed");
+    name.assert_gone();
+}
+
+#[test]
+fn help_has_examples_and_every_command_knows_json() {
+    for command in ["send", "recv", "rm", "demo"] {
+        let help = String::from_utf8(run(semring([command, "--help"])).ok().stdout).unwrap();
+        assert!(help.contains("Examples:") && help.contains("--json"), "{command}");
+    }
+    let help = String::from_utf8(run(semring(["--help"])).ok().stdout).unwrap();
+    assert!(help.contains("Examples:") && !help.contains("demo-worker"));
+    assert_eq!(run(semring(["nonsense"])).status.code(), Some(2));
+    assert_eq!(run(semring(["demo-worker", "producer", "0", "nonsense"])).status.code(), Some(1));
+}

@@ -1,0 +1,339 @@
+//! `semring send` and `semring recv`: nothing changes on the way, in any order of starting and whoever ends how.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs::OpenOptions;
+use std::io::{Read, Write};
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+use common::*;
+
+/// Bytes without any order, the same each time.
+fn noise(len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    fastrand::Rng::with_seed(len as u64).fill(&mut bytes);
+    bytes
+}
+
+fn numbered(lines: usize) -> String {
+    (0..lines).map(|number| format!("line {number}\n")).collect()
+}
+
+/// Sends `input` with the receiver started first, then with the sender started first; everything must arrive.
+fn round_trip(input: &[u8], options: &str) {
+    for receiver_first in [true, false] {
+        let name = Name::new();
+        let (send, recv) = (name.command("send", options), name.command("recv", options));
+        let (sender, receiver);
+        if receiver_first {
+            receiver = Running::start(recv);
+            thread::sleep(Duration::from_millis(30));
+            sender = Running::with_input(send, input);
+        } else {
+            sender = Running::with_input(send, input);
+            thread::sleep(Duration::from_millis(30));
+            receiver = Running::start(recv);
+        }
+        sender.end().ok();
+        assert!(receiver.end().ok().stdout == input, "what arrives is not what was sent ({options})");
+        name.assert_gone();
+    }
+}
+
+#[test]
+fn lines_arrive_as_they_were() {
+    round_trip(numbered(20_000).as_bytes(), "");
+    round_trip(b"\n\nbetween\n\nthe last lacks its newline", "--lines");
+    round_trip(b"\0\xff\r\n\x80", "--capacity 1 --size 16");
+}
+
+#[test]
+fn more_lines_than_the_channel_holds_by_spsc() {
+    round_trip(numbered(20_000).as_bytes(), "--kind spsc --capacity 8");
+}
+
+#[test]
+fn chunks_arrive_as_they_were() {
+    round_trip(&noise(1_000_003), "--chunks 4096");
+    round_trip(&noise(300_000), "--chunks 100000 --capacity 2");
+    round_trip(&noise(3), "--chunks 1000");
+}
+
+#[test]
+fn frames_arrive_as_they_were() {
+    let mut input = Vec::new();
+    for len in (0..300).chain([4096, 0, 1]) {
+        input.extend_from_slice(&(len as u32).to_le_bytes());
+        input.extend_from_slice(&noise(len));
+    }
+    round_trip(&input, "--frames");
+    round_trip(&input, "--frames --ack --capacity 4".trim_end_matches("--ack"));
+}
+
+#[test]
+fn what_is_sent_before_anybody_receives_is_there_and_then_it_is_the_end() {
+    let name = Name::new();
+    run_with_input(name.command("send", ""), "one\ntwo\n").ok();
+    run_with_input(name.command("send", ""), "three\n").ok();
+    for arguments in ["--verbose", "--ack --verbose"] {
+        let received = run(name.command("recv", arguments)).ok();
+        assert_eq!(received.stdout, b"one\ntwo\nthree\n");
+        assert!(received.stderr.contains("3 messages, 14 bytes"), "{}", received.stderr);
+        name.assert_gone();
+        run_with_input(name.command("send", ""), "one\ntwo\nthree\n").ok();
+    }
+}
+
+#[test]
+fn an_empty_input_is_seen_by_a_receiver_that_starts_at_the_same_time() {
+    for _ in 0..5 {
+        round_trip(b"", "");
+    }
+    let name = Name::new();
+    run(name.command("send", "--linger 0")).ok();
+    name.assert_gone();
+}
+
+#[test]
+fn a_line_does_not_wait_for_the_next() {
+    let name = Name::new();
+    let mut recv = name.command("recv", "").spawn().unwrap();
+    let mut send = name.command("send", "");
+    let mut sender = Running::start({ send.stdin(Stdio::piped()); send });
+    let mut stdin = sender.stdin();
+    let mut stdout = recv.stdout.take().unwrap();
+    for line in ["first\n", "second\n"] {
+        stdin.write_all(line.as_bytes()).unwrap();
+        let mut arrived = vec![0; line.len()];
+        // Hangs, and the harness with it, if the line is held back.
+        stdout.read_exact(&mut arrived).unwrap();
+        assert_eq!(arrived, line.as_bytes());
+    }
+    drop(stdin);
+    sender.end().ok();
+    assert!(recv.wait().unwrap().success());
+}
+
+#[test]
+fn four_receivers_and_two_senders_share_the_lines() {
+    let name = Name::new();
+    let receivers: Vec<Running> = (0..4).map(|_| Running::start(name.command("recv", ""))).collect();
+    let text = numbered(20_000);
+    let (first, second) = text.split_at(text.len() / 2 + text[text.len() / 2..].find('\n').unwrap() + 1);
+    // Both are there before either ends.
+    let senders = [first, second].map(|input| Running::with_input(name.command("send", ""), input));
+    for sender in senders {
+        sender.end().ok();
+    }
+    let outputs: Vec<String> =
+        receivers.into_iter().map(|receiver| String::from_utf8(receiver.end().ok().stdout).unwrap()).collect();
+    let mut all: Vec<&str> = outputs.iter().flat_map(|output| output.split_inclusive('\n')).collect();
+    assert_eq!(all.len(), 20_000);
+    all.sort_unstable();
+    let mut expected: Vec<&str> = text.split_inclusive('\n').collect();
+    expected.sort_unstable();
+    assert!(all == expected);
+    name.assert_gone();
+}
+
+#[test]
+fn a_message_too_long_is_named_with_both_sizes_and_those_before_it_are_sent() {
+    for (options, input, message) in [
+        ("--size 10", "one\ntwo\nthis one is too long\nfour\n".as_bytes(), "line 3 has 21 bytes"),
+        ("--size 10 --frames", b"\x01\0\0\0a\x01\0\0\0b\x0b\0\0\0", "frame 3 has 11 bytes"),
+    ] {
+        let name = Name::new();
+        let sent = run_with_input(name.command("send", options), input).fails(1, message);
+        assert!(sent.stderr.contains("at most 10"), "{}", sent.stderr);
+        let received = run(name.command("recv", options)).ok().stdout;
+        assert!(input.starts_with(&received) && !received.is_empty());
+        assert_eq!(received, &input[..if options.contains("frames") { 10 } else { 8 }]);
+    }
+    let name = Name::new();
+    let _receiver = Running::start(name.command("recv", "--size 100"));
+    assert!(within(LIMIT, || run(name.command("rm", "")).stderr.contains("in use")));
+    run_with_input(name.command("send", "--chunks 101"), noise(101)).fails(1, "chunk 1 has 101 bytes");
+}
+
+#[test]
+fn an_input_that_ends_within_a_frame_is_an_error() {
+    let name = Name::new();
+    let sent = run_with_input(name.command("send", "--frames"), b"\x01\0\0\0a\x05\0\0\0bc");
+    sent.fails(1, "within frame 2: 2 of 5 bytes");
+    assert_eq!(run(name.command("recv", "--frames")).ok().stdout, b"\x01\0\0\0a");
+}
+
+#[test]
+fn without_receivers_a_sender_gets_a_broken_pipe() {
+    for kill in [SIGTERM, SIGKILL] {
+        let name = Name::new();
+        let mut recv = name.command("recv", "").spawn().unwrap();
+        let mut send = name.command("send", "--capacity 4");
+        send.stdin(Stdio::piped());
+        let mut sender = Running::start(send);
+        let mut stdin = sender.stdin();
+        stdin.write_all(b"hello\n").unwrap();
+        let mut line = [0; 6];
+        recv.stdout.take().unwrap().read_exact(&mut line).unwrap();
+        signal(recv.id() as i32, kill);
+        recv.wait().unwrap();
+        thread::spawn(move || while stdin.write_all(b"into the void\n").is_ok() {});
+        let sent = sender.end().fails(1, "broken pipe");
+        assert!(sent.stderr.contains("line "), "{}", sent.stderr);
+    }
+}
+
+#[test]
+fn a_sender_that_waits_survives_its_receivers() {
+    let name = Name::new();
+    let text = numbered(5_000);
+    let sender = Running::with_input(name.command("send", "--wait --capacity 16"), &text);
+    let mut first = name.command("recv", "").spawn().unwrap();
+    let mut line = [0; 7];
+    first.stdout.take().unwrap().read_exact(&mut line).unwrap();
+    assert_eq!(&line, b"line 0\n");
+    first.wait().unwrap();
+    let rest = run(name.command("recv", "")).ok().stdout;
+    assert!(text.as_bytes().ends_with(&rest) && !rest.is_empty());
+    sender.end().ok();
+    name.assert_gone();
+}
+
+#[test]
+fn a_killed_sender_is_a_sender_that_is_gone() {
+    let name = Name::new();
+    let receiver = Running::start(name.command("recv", "--json"));
+    let mut send = name.command("send", "");
+    send.stdin(Stdio::piped());
+    let mut sender = Running::start(send);
+    let mut stdin = sender.stdin();
+    stdin.write_all(b"last words\n").unwrap();
+    // It is there and waits for more.
+    thread::sleep(Duration::from_millis(200));
+    sender.signal(SIGKILL);
+    let received = receiver.end().ok();
+    assert_eq!(received.stdout, b"last words\n");
+    assert!(received.stderr.contains("\"messages\":1"), "{}", received.stderr);
+    name.assert_gone();
+}
+
+#[test]
+fn a_full_disk_is_an_error_and_with_acknowledgements_nothing_is_lost() {
+    for ack in [false, true] {
+        let name = Name::new();
+        run_with_input(name.command("send", ""), "one\ntwo\n").ok();
+        let mut recv = name.command("recv", if ack { "--ack" } else { "" });
+        recv.stdout(OpenOptions::new().write(true).open("/dev/full").unwrap());
+        let failed = run(recv).fails(1, "cannot write to standard output");
+        if ack {
+            let received = run(name.command("recv", "--ack --verbose")).ok();
+            assert_eq!(BTreeSet::from_iter(received.stdout.split(|b| *b == b'\n')), BTreeSet::from([&b"one"[..], b"two", b""]));
+        } else {
+            assert!(failed.stderr.contains("2 messages were taken and not written"), "{}", failed.stderr);
+        }
+        name.assert_gone();
+    }
+}
+
+#[test]
+fn a_receiver_killed_while_it_writes_loses_nothing_with_acknowledgements() {
+    let name = Name::new();
+    let text = numbered(3);
+    run_with_input(name.command("send", ""), &text).ok();
+    // A pipe that is full: the receiver takes a message and hangs in its write.
+    let (read, mut write) = nix::unistd::pipe().map(|(r, w)| (std::fs::File::from(r), std::fs::File::from(w))).unwrap();
+    let size = nix::fcntl::fcntl(&write, nix::fcntl::FcntlArg::F_GETPIPE_SZ).unwrap();
+    write.write_all(&vec![b'x'; size as usize]).unwrap();
+    let mut recv = name.command("recv", "--ack");
+    recv.stdout(write.try_clone().unwrap());
+    let receiver = Running::start(recv);
+    thread::sleep(Duration::from_millis(300));
+    receiver.signal(SIGKILL);
+    assert!(!receiver.end().status.success());
+    drop((read, write));
+    let received = run(name.command("recv", "--ack --json")).ok();
+    assert_eq!(received.stdout, text.as_bytes());
+    assert!(received.stderr.contains("\"redelivered\":1"), "{}", received.stderr);
+    name.assert_gone();
+}
+
+#[test]
+fn signals_end_whoever_waits() {
+    for (number, status) in [(SIGINT, 130), (SIGTERM, 143)] {
+        for ack in ["", "--ack"] {
+            let name = Name::new();
+            let receiver = Running::start(name.command("recv", ack));
+            assert!(within(LIMIT, || run(name.command("rm", "")).stderr.contains("in use")));
+            receiver.signal(number);
+            receiver.end().fails(status, "stopped by SIG");
+            name.assert_gone();
+        }
+        // A sender that waits for its input, and one that waits for room.
+        let name = Name::new();
+        let mut send = name.command("send", "");
+        send.stdin(Stdio::piped());
+        let mut sender = Running::start(send);
+        let _stdin = sender.stdin();
+        assert!(within(LIMIT, || run(name.command("rm", "")).stderr.contains("in use")));
+        sender.signal(number);
+        sender.end().fails(status, "stopped by SIG");
+        name.assert_gone();
+
+        let sender = Running::with_input(name.command("send", "--capacity 2"), "1\n2\n3\n");
+        assert!(within(LIMIT, || run(name.command("rm", "")).stderr.contains("in use")));
+        thread::sleep(Duration::from_millis(100));
+        sender.signal(number);
+        sender.end().fails(status, "stopped by SIG");
+        // What was sent stays.
+        assert_eq!(run(name.command("recv", "")).ok().stdout, b"1\n2\n");
+    }
+}
+
+#[test]
+fn an_empty_channel_stays_if_asked() {
+    let name = Name::new();
+    let receiver = Running::start(name.command("recv", "--keep"));
+    run_with_input(name.command("send", "--keep"), "x\n").ok();
+    assert_eq!(receiver.end().ok().stdout, b"x\n");
+    run(name.command("rm", "")).ok();
+    name.assert_gone();
+}
+
+#[test]
+fn what_is_said_must_fit_the_existing_channel() {
+    let name = Name::new();
+    run(name.command("recv", "--existing")).fails(1, "does not exist");
+    run_with_input(name.command("send", "--size 100 --capacity 8"), "x\n").ok();
+    let mismatch = run(name.command("recv", "--size 200")).fails(1, "200");
+    assert!(mismatch.stderr.contains("100"), "{}", mismatch.stderr);
+    // Chunks of another size are no demand: the channel is taken as it is.
+    assert_eq!(run(name.command("recv", "--chunks 5000 --existing")).ok().stdout, b"x\n");
+}
+
+#[test]
+fn usage_errors_have_a_status_of_their_own() {
+    let name = Name::new();
+    for arguments in ["--chunks 0", "--chunks 5 --frames", "--mode 888", "--kind queue"] {
+        assert_eq!(run(name.command("send", arguments)).status.code(), Some(2), "{arguments}");
+    }
+    run_with_input(name.command("send", "--capacity 0"), "x\n").fails(1, "capacity");
+}
+
+#[test]
+fn summaries() {
+    let name = Name::new();
+    let receiver = Running::start(name.command("recv", "--json"));
+    let sent = run_with_input(name.command("send", "--json"), "one\ntwo\n").ok().json();
+    assert_eq!((&sent["messages"], &sent["bytes"]), (&2.into(), &8.into()));
+    assert_eq!(sent["channel"], name.as_str());
+    let received = receiver.end().ok();
+    assert_eq!(received.stdout, b"one\ntwo\n");
+    let received: serde_json::Value = serde_json::from_str(&received.stderr).unwrap();
+    assert_eq!((&received["messages"], &received["redelivered"]), (&2.into(), &0.into()));
+    let failed = run_with_input(name.command("send", "--json --size 5"), "too long\n");
+    assert!(failed.json()["error"].as_str().unwrap().contains("line 1"));
+    failed.fails(1, "line 1 has 9 bytes");
+}

@@ -1,0 +1,120 @@
+//! However a stream is cut into reads, its messages are the same, and joined they are the stream.
+#![no_main]
+
+use std::num::NonZeroUsize;
+
+use arbitrary::Arbitrary;
+use libfuzzer_sys::fuzz_target;
+use semring_cli::framing::{Defect, Framing, Splitter};
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Cut {
+    Lines,
+    Chunks(u16),
+    Frames,
+}
+
+#[derive(Arbitrary, Debug)]
+struct Input<'a> {
+    cut: Cut,
+    max: u32,
+    /// Lengths of the reads, over and over. Small ones and large ones.
+    reads: Vec<u32>,
+    /// Is the stream made of whole messages (the pieces below), or is it any bytes?
+    whole: bool,
+    /// The stream several times over, so that it exceeds the splitter's buffer now and then.
+    repeat: u8,
+    stream: &'a [u8],
+}
+
+fn split(framing: Framing, max: usize, stream: &[u8], reads: &[usize]) -> (Vec<Vec<u8>>, Result<(), Defect>) {
+    let mut splitter = Splitter::new(framing, max);
+    let (mut messages, mut found, mut rest) = (Vec::new(), Vec::new(), stream);
+    for read in reads.iter().cycle() {
+        let space = splitter.space();
+        assert!(!space.is_empty(), "no space to read to");
+        let n = rest.len().min(*read).min(space.len());
+        space[..n].copy_from_slice(&rest[..n]);
+        rest = &rest[n..];
+        splitter.filled(n);
+        let verdict = splitter.messages(&mut found);
+        messages.extend(found.iter().map(|m| splitter.get(m).to_vec()));
+        if verdict.is_err() || n == 0 {
+            return (messages, verdict);
+        }
+    }
+    unreachable!("there is at least one read")
+}
+
+fuzz_target!(|input: Input<'_>| {
+    let framing = match input.cut {
+        Cut::Lines => Framing::Lines,
+        Cut::Chunks(n) => Framing::Chunks(NonZeroUsize::new(usize::from(n).max(1)).unwrap()),
+        Cut::Frames => Framing::Frames,
+    };
+    let max = (input.max % 600_000) as usize;
+    let repeat = usize::from(input.repeat).max(1);
+    let mut stream = Vec::new();
+    let mut sent = Vec::new();
+    for i in 0..repeat {
+        if stream.len() > 700_000 {
+            break;
+        }
+        if input.whole {
+            // Messages as a channel would hold them, through `join`.
+            for piece in input.stream.split_inclusive(|&b| b == b'\n') {
+                let mut message = piece.to_vec();
+                if i % 8 == 7 {
+                    message.splice(0..0, std::iter::repeat_n(b'x', 40_000));
+                }
+                framing.join(&message, &mut stream);
+                sent.push(message);
+            }
+        } else {
+            stream.extend_from_slice(input.stream);
+        }
+    }
+    // A read of a few bytes of a long stream takes long and finds nothing that a short stream does not.
+    let least = 1 + stream.len() / 2000;
+    let mut reads: Vec<usize> =
+        input.reads.iter().map(|&r| if r & 1 == 0 { (r >> 1) % 64 } else { (r >> 1) % 400_000 } as usize).collect();
+    reads.iter_mut().for_each(|r| *r = (*r).max(least));
+    if reads.is_empty() {
+        reads.push(least);
+    }
+
+    let (messages, verdict) = split(framing, max, &stream, &reads);
+    let mut joined = Vec::new();
+    for message in &messages {
+        assert!(message.len() <= max, "a message of {} bytes where {max} are possible", message.len());
+        assert!(framing == Framing::Frames || !message.is_empty(), "an empty message");
+        framing.join(message, &mut joined);
+    }
+    assert!(stream.starts_with(&joined), "the messages are not the beginning of the stream");
+    assert!(verdict.is_err() || joined.len() == stream.len(), "bytes are missing");
+    // Each message is what its framing says.
+    let last = messages.len().saturating_sub(1);
+    for (i, message) in messages.iter().enumerate() {
+        match framing {
+            Framing::Lines => {
+                let newline = message.iter().position(|&b| b == b'\n');
+                assert!(newline.map_or(i == last, |at| at + 1 == message.len()), "a line that is none");
+            }
+            Framing::Chunks(n) => assert!(message.len() == n.get() || i == last && message.len() < n.get()),
+            Framing::Frames => {}
+        }
+    }
+    if input.whole && framing == Framing::Frames {
+        if sent.iter().all(|m| m.len() <= max) {
+            assert_eq!(verdict, Ok(()));
+            assert_eq!(messages, sent, "frames changed on the way");
+        } else {
+            assert!(matches!(verdict, Err(Defect::TooLong { .. })));
+        }
+    }
+    if let Err(defect) = &verdict {
+        assert!(!defect.to_string().is_empty());
+    }
+    let whole = split(framing, max, &stream, &[stream.len() + 1]);
+    assert!((messages, verdict) == whole, "the messages depend on how the stream was read");
+});

@@ -1,0 +1,116 @@
+//! The layers hold: who may name what, read from the sources. See the crate's documentation and docs/design.md.
+
+use std::path::{Path, PathBuf};
+
+/// Sources of the crate, by their path below `src`, without comments and with their lines kept.
+fn sources() -> Vec<(String, Vec<String>)> {
+    fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(directory).expect("directory") {
+            let path = entry.expect("entry").path();
+            match path.is_dir() {
+                true => walk(&path, found),
+                false if path.extension().is_some_and(|e| e == "rs") => found.push(path),
+                false => {}
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    walk(&root, &mut files);
+    files.sort();
+    assert!(files.len() > 30, "{files:?}");
+    let named = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).expect("source");
+        let code = text.lines().map(|line| line.split("//").next().unwrap_or("").to_string()).collect();
+        (path.strip_prefix(&root).expect("below src").to_string_lossy().into_owned(), code)
+    };
+    files.into_iter().map(named).collect()
+}
+
+/// Does the line have it as a whole word?
+fn names(line: &str, word: &str) -> bool {
+    let edge = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && c != '_');
+    line.match_indices(word)
+        .any(|(at, _)| edge(line[..at].chars().next_back()) && edge(line[at + word.len()..].chars().next()))
+}
+
+/// Every line of the files that says one of the words.
+fn lines_with(chosen: impl Fn(&str) -> bool, words: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (path, lines) in sources().iter().filter(|(path, _)| chosen(path)) {
+        for (number, line) in lines.iter().enumerate() {
+            if words.iter().any(|word| names(line, word)) {
+                found.push(format!("src/{path}:{}: {}", number + 1, line.trim()));
+            }
+        }
+    }
+    found
+}
+
+/// Files of unit tests and models: they stand on everything.
+fn is_test(path: &str) -> bool {
+    ["tests.rs", "_tests.rs", "testing.rs", "world.rs", "models.rs", "modelled.rs"].iter().any(|end| path.ends_with(end))
+}
+
+/// The rings and the protocol of sleeping and waking are algorithms over atomics: they know no kernel.
+#[test]
+fn the_algorithms_know_no_kernel() {
+    let pure = |path: &str| path.starts_with("ring/") || path == "park.rs" || path == "layout.rs" || path == "sync.rs";
+    let found = lines_with(pure, &["libc", "crate::os", "super::os", "crate::channel", "crate::segment", "crate::sem"]);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// The models replace one file, `sync`, and see every access. What never touches shared memory may do as it likes:
+/// the flag of a `Canceller`, which is a matter of one process.
+#[test]
+fn sync_is_the_only_door_to_atomics() {
+    const PRIVATE: [&str; 2] = ["channel/cancel.rs", "channel/participant.rs"];
+    let elsewhere = |path: &str| path != "sync.rs" && !is_test(path);
+    let atomics = ["core::sync::atomic", "std::sync::atomic"];
+    let found = lines_with(|path| elsewhere(path) && !PRIVATE.contains(&path), &atomics);
+    assert!(found.is_empty(), "{found:#?}");
+    let found = lines_with(|path| PRIVATE.contains(&path), &["AtomicU64", "AtomicU32", "AtomicUsize", "AtomicPtr"]);
+    let beyond: Vec<_> = found.iter().filter(|line| line.contains("sync::atomic")).collect();
+    assert!(beyond.is_empty(), "{beyond:#?}");
+}
+
+/// Files that may contain unsafe code, with how many functions of theirs are allowed it: `None` for the whole file.
+const UNSAFE: [(&str, Option<usize>); 13] = [
+    ("os/mod.rs", None),
+    ("os/guarded.rs", None),
+    ("os/mapping.rs", None),
+    ("os/process.rs", None),
+    ("os/sem.rs", None),
+    ("os/shm.rs", None),
+    ("os/testing.rs", None),
+    ("ring/slots.rs", None),
+    ("ring/copy.rs", None),
+    ("channel/grant.rs", Some(1)),     // as_mut_slice, behind the promise of trust_peers
+    ("channel/lease.rs", Some(1)),     // as_slice, likewise
+    ("channel/lifecycle.rs", Some(1)), // view, where a checked mapping becomes the ring's memory
+    ("channel/options.rs", Some(1)),   // trust_peers, the promise itself
+];
+
+#[test]
+fn unsafe_code_is_where_it_belongs() {
+    let allowed = |path: &str| UNSAFE.iter().any(|(file, _)| *file == path);
+    let found = lines_with(|path| !allowed(path) && !is_test(path), &["unsafe", "allow(unsafe_code)"]);
+    assert!(found.is_empty(), "{found:#?}");
+    for (file, functions) in UNSAFE {
+        let whole = lines_with(|path| path == file, &["#![allow(unsafe_code)]"]).len();
+        let marked = lines_with(|path| path == file, &["#[allow(unsafe_code)]"]).len();
+        match functions {
+            None => assert_eq!((file, whole), (file, 1)),
+            Some(count) => assert_eq!((file, whole, marked), (file, 0, count)),
+        }
+    }
+    let root = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/lib.rs")).expect("lib.rs");
+    assert!(root.contains("#![deny(unsafe_code)]"));
+}
+
+/// SETVAL and SETALL erase every process's undo for what they set: a dead process would stay alive for ever.
+#[test]
+fn no_semaphore_is_ever_set() {
+    let found = lines_with(|path| !is_test(path), &["SETVAL", "SETALL"]);
+    assert!(found.is_empty(), "{found:#?}");
+}
