@@ -239,15 +239,21 @@ fn next_sleeper(mem: &Shared, sleeping: &mut u64, me: Index) -> Option<(Index, u
     None
 }
 
-/// Marks a dead sleeper, so that wakers stop spending their posts on it. Needs no lock.
-pub(crate) fn mark_dead(mem: &Shared, dead: Index) {
-    let word = park_word(mem, dead).load(Ordering::Acquire); // SYNC(park)
+/// A participant's park word, for [`mark_dead`].
+pub(crate) fn observe(mem: &Shared, index: Index) -> u64 {
+    park_word(mem, index).load(Ordering::Acquire) // SYNC(park)
+}
+
+/// Marks a dead sleeper, so that wakers stop spending their posts on it. Needs no lock, because `word` was observed
+/// BEFORE the lease was seen to be 0: should the index have a new owner by now, its epoch is another one, and the mark
+/// misses.
+pub(crate) fn mark_dead(mem: &Shared, dead: Index, word: u64) {
     if word & STATE == SLEEPING {
-        // A failure means that somebody else marked it.
+        // A failure means that somebody else marked it, or that the index lives again.
         let _ = park_word(mem, dead).compare_exchange(
             word,
             word & !STATE | NOTIFIED,
-            Ordering::AcqRel,
+            Ordering::AcqRel, // SYNC(park)
             Ordering::Relaxed,
         );
     }

@@ -49,14 +49,21 @@ fn lines_with(chosen: impl Fn(&str) -> bool, words: &[&str]) -> Vec<String> {
 
 /// Files of unit tests and models: they stand on everything.
 fn is_test(path: &str) -> bool {
-    ["tests.rs", "_tests.rs", "testing.rs", "world.rs", "models.rs", "modelled.rs"].iter().any(|end| path.ends_with(end))
+    ["tests.rs", "_tests.rs", "testing.rs", "world.rs", "models.rs", "modelled.rs"]
+        .iter()
+        .any(|end| path.ends_with(end))
 }
 
 /// The rings and the protocol of sleeping and waking are algorithms over atomics: they know no kernel.
 #[test]
 fn the_algorithms_know_no_kernel() {
-    let pure = |path: &str| path.starts_with("ring/") || path == "park.rs" || path == "layout.rs" || path == "sync.rs";
-    let found = lines_with(pure, &["libc", "crate::os", "super::os", "crate::channel", "crate::segment", "crate::sem"]);
+    let pure = |path: &str| {
+        path.starts_with("ring/") || path == "park.rs" || path == "layout.rs" || path == "sync.rs"
+    };
+    let found = lines_with(
+        pure,
+        &["libc", "crate::os", "super::os", "crate::channel", "crate::segment", "crate::sem"],
+    );
     assert!(found.is_empty(), "{found:#?}");
 }
 
@@ -69,7 +76,8 @@ fn sync_is_the_only_door_to_atomics() {
     let atomics = ["core::sync::atomic", "std::sync::atomic"];
     let found = lines_with(|path| elsewhere(path) && !PRIVATE.contains(&path), &atomics);
     assert!(found.is_empty(), "{found:#?}");
-    let found = lines_with(|path| PRIVATE.contains(&path), &["AtomicU64", "AtomicU32", "AtomicUsize", "AtomicPtr"]);
+    let found =
+        lines_with(|path| PRIVATE.contains(&path), &["AtomicU64", "AtomicU32", "AtomicUsize", "AtomicPtr"]);
     let beyond: Vec<_> = found.iter().filter(|line| line.contains("sync::atomic")).collect();
     assert!(beyond.is_empty(), "{beyond:#?}");
 }
@@ -85,10 +93,10 @@ const UNSAFE: [(&str, Option<usize>); 13] = [
     ("os/testing.rs", None),
     ("ring/slots.rs", None),
     ("ring/copy.rs", None),
-    ("channel/grant.rs", Some(1)),     // as_mut_slice, behind the promise of trust_peers
-    ("channel/lease.rs", Some(1)),     // as_slice, likewise
+    ("channel/grant.rs", Some(1)), // as_mut_slice, behind the promise of trust_peers
+    ("channel/lease.rs", Some(1)), // as_slice, likewise
     ("channel/lifecycle.rs", Some(1)), // view, where a checked mapping becomes the ring's memory
-    ("channel/options.rs", Some(1)),   // trust_peers, the promise itself
+    ("channel/options.rs", Some(1)), // trust_peers, the promise itself
 ];
 
 #[test]

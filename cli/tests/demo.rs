@@ -45,7 +45,16 @@ fn the_report_has_what_is_promised() {
 fn the_table_says_the_same() {
     let done = run(semring(["demo", "--messages", "20000", "--against", "pipe"])).ok();
     let table = String::from_utf8(done.stdout).unwrap();
-    for row in ["sent ", "lost ", "torn ", "messages/s", "p99.9", "CPU time", "times as many", "Every message arrived"] {
+    for row in [
+        "sent ",
+        "lost ",
+        "torn ",
+        "messages/s",
+        "p99.9",
+        "CPU time",
+        "times as many",
+        "Every message arrived",
+    ] {
         assert!(table.contains(row), "{row} is missing: {table}");
     }
     assert_eq!(done.stderr, "");
@@ -72,7 +81,10 @@ fn a_pipe_does_the_same_work() {
     for arguments in ["", "--size 4096 --spsc", "--batch 10", "--size 1000 --batch 10"] {
         let report = well(demo(&format!("--messages 10000 --against pipe {arguments}")));
         let pipe = &report["against"];
-        assert_eq!((&pipe["name"], &pipe["sent"], &pipe["received"]), (&"pipe".into(), &10_000.into(), &10_000.into()));
+        assert_eq!(
+            (&pipe["name"], &pipe["sent"], &pipe["received"]),
+            (&"pipe".into(), &10_000.into(), &10_000.into())
+        );
         assert_eq!((&pipe["torn"], &pipe["duplicated"]), (&0.into(), &0.into()));
         assert!(pipe["ratio"].as_f64().unwrap() > 0.0);
     }
@@ -124,7 +136,10 @@ fn with_killed(arguments: &str, victims: &[&str], after: Duration) -> Value {
     assert_eq!(number("sent"), number("received") + number("left") + number("in_hand"), "{report}");
     assert_eq!(report["killed_workers"].as_array().unwrap().len(), victims.len(), "{report}");
     for (victim, process) in &found {
-        done.stderr.lines().find(|line| line.contains(&format!("{victim} (process {process}) was killed by SIGKILL"))).unwrap();
+        done.stderr
+            .lines()
+            .find(|line| line.contains(&format!("{victim} (process {process}) was killed by SIGKILL")))
+            .unwrap();
     }
     assert_eq!(done.status.code(), Some(1));
     report
@@ -141,7 +156,8 @@ fn a_killed_producer_takes_nothing_along() {
 
 #[test]
 fn a_killed_consumer_takes_at_most_what_it_had_in_hand() {
-    for (arguments, hand, after) in [("", 1, 50), ("--batch 16", 16, 100), ("--ack", 0, 200), ("--ack", 0, 5)] {
+    for (arguments, hand, after) in [("", 1, 50), ("--batch 16", 16, 100), ("--ack", 0, 200), ("--ack", 0, 5)]
+    {
         let report = with_killed(arguments, &["consumer 0"], Duration::from_millis(after));
         assert!(report["in_hand"].as_u64().unwrap() <= hand, "{report}");
         assert_eq!(report["sent"], MANY.parse::<u64>().unwrap(), "{report}");

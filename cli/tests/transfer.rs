@@ -102,7 +102,10 @@ fn a_line_does_not_wait_for_the_next() {
     let name = Name::new();
     let mut recv = name.command("recv", "").spawn().unwrap();
     let mut send = name.command("send", "");
-    let mut sender = Running::start({ send.stdin(Stdio::piped()); send });
+    let mut sender = Running::start({
+        send.stdin(Stdio::piped());
+        send
+    });
     let mut stdin = sender.stdin();
     let mut stdout = recv.stdout.take().unwrap();
     for line in ["first\n", "second\n"] {
@@ -128,8 +131,10 @@ fn four_receivers_and_two_senders_share_the_lines() {
     for sender in senders {
         sender.end().ok();
     }
-    let outputs: Vec<String> =
-        receivers.into_iter().map(|receiver| String::from_utf8(receiver.end().ok().stdout).unwrap()).collect();
+    let outputs: Vec<String> = receivers
+        .into_iter()
+        .map(|receiver| String::from_utf8(receiver.end().ok().stdout).unwrap())
+        .collect();
     let mut all: Vec<&str> = outputs.iter().flat_map(|output| output.split_inclusive('\n')).collect();
     assert_eq!(all.len(), 20_000);
     all.sort_unstable();
@@ -230,7 +235,10 @@ fn a_full_disk_is_an_error_and_with_acknowledgements_nothing_is_lost() {
         let failed = run(recv).fails(1, "cannot write to standard output");
         if ack {
             let received = run(name.command("recv", "--ack --verbose")).ok();
-            assert_eq!(BTreeSet::from_iter(received.stdout.split(|b| *b == b'\n')), BTreeSet::from([&b"one"[..], b"two", b""]));
+            assert_eq!(
+                BTreeSet::from_iter(received.stdout.split(|b| *b == b'\n')),
+                BTreeSet::from([&b"one"[..], b"two", b""])
+            );
         } else {
             assert!(failed.stderr.contains("2 messages were taken and not written"), "{}", failed.stderr);
         }
@@ -244,7 +252,8 @@ fn a_receiver_killed_while_it_writes_loses_nothing_with_acknowledgements() {
     let text = numbered(3);
     run_with_input(name.command("send", ""), &text).ok();
     // A pipe that is full: the receiver takes a message and hangs in its write.
-    let (read, mut write) = nix::unistd::pipe().map(|(r, w)| (std::fs::File::from(r), std::fs::File::from(w))).unwrap();
+    let (read, mut write) =
+        nix::unistd::pipe().map(|(r, w)| (std::fs::File::from(r), std::fs::File::from(w))).unwrap();
     let size = nix::fcntl::fcntl(&write, nix::fcntl::FcntlArg::F_GETPIPE_SZ).unwrap();
     write.write_all(&vec![b'x'; size as usize]).unwrap();
     let mut recv = name.command("recv", "--ack");

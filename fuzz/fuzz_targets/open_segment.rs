@@ -152,7 +152,7 @@ impl World<'_> {
             Op::Open => {
                 self.channel = self.options.open(self.name).ok();
                 if self.typed {
-                    drop(self.options.typed_producer::<u64>(self.name, "u64").map(|mut p| p.try_send(&7)));
+                    drop(self.options.typed_producer::<u64>(self.name, "u64").map(|mut p| p.try_send(7)));
                     drop(self.options.typed_consumer::<u64>(self.name, "u64").map(|mut c| c.try_recv()));
                 }
             }

@@ -92,6 +92,10 @@ impl End for Receiver {
         recovery::repair(channel, Author::Consumer(me), alive)
     }
 
+    fn gifts(&self, channel: &Attachment, me: Index) -> bool {
+        recovery::gifts(channel, me)
+    }
+
     fn needs_repair(&self, channel: &Attachment, me: Index, alive: u64) -> bool {
         self.given_back(channel.mem()) || recovery::needed(channel, me, alive)
     }

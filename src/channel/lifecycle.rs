@@ -162,6 +162,15 @@ impl Identity<'_> {
                 return Err(Error::AlreadyExists { name: format!("channel {}", self.name) });
             }
             (Some((segment_id, mapping, header)), _) => {
+                let (found, places) = (header.geometry.participants(), set.participants());
+                if found != places {
+                    let expected = format!("{places}, as its semaphore set has room for");
+                    return Err(Error::Corrupt {
+                        what: "number of participants",
+                        found: found as u64,
+                        expected,
+                    });
+                }
                 self.compare(&header, segment_id)?;
                 (segment_id, mapping, header)
             }

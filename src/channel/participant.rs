@@ -3,6 +3,7 @@
 //!
 //! Generic over the end of the ring, so that both sides have one implementation: [`End`] says what differs.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -48,6 +49,8 @@ pub(crate) trait End: Sized {
     fn retire(&mut self, mem: &Shared) -> bool;
     /// What is to be repaired, if this side repairs; says whether anything changed.
     fn repair(&mut self, channel: &Attachment, me: Index, alive: u64) -> bool;
+    /// Has somebody given a message back that we could take?
+    fn gifts(&self, channel: &Attachment, me: Index) -> bool;
     /// Does anything in this snapshot need repair by us?
     fn needs_repair(&self, channel: &Attachment, me: Index, alive: u64) -> bool;
 }
@@ -155,7 +158,7 @@ impl<E: End> Participant<E> {
             seen,
             base,
             changes,
-            countdown: CHECKUP,
+            countdown: CHECKUP.min(channel.header.geometry.capacity()),
             suspected: Instant::now(),
             glance_again: Instant::now(),
             spin: SPIN,
@@ -176,7 +179,7 @@ impl<E: End> Participant<E> {
     #[inline]
     pub(crate) fn begin(&mut self) -> Result<(), Stop> {
         self.channel.check_fork()?;
-        let changed = self.channel.changes(E::SIDE.other()).load(Ordering::Relaxed) != self.changes;
+        let changed = self.channel.changes(E::SIDE.other()).load(Ordering::Relaxed) != self.changes; // a hint
         self.countdown = self.countdown.saturating_sub(1);
         if changed || self.countdown == 0 || self.pending.is_some() || self.broken.is_some() {
             return self.checkup();
@@ -194,8 +197,8 @@ impl<E: End> Participant<E> {
             self.wake_both();
         }
         self.countdown = CHECKUP.min(self.channel.header.geometry.capacity());
-        self.changes = self.channel.changes(E::SIDE.other()).load(Ordering::Relaxed);
-        match self.look_around(false)? {
+        self.changes = self.channel.changes(E::SIDE.other()).load(Ordering::Acquire); // SYNC(changes)
+        match self.look_around(false)?.0 {
             // A consumer drains first; the end of the stream is found when nothing is left.
             Look::Gone if E::SIDE == Side::Producers => Err(Stop::Disconnected),
             _ => Ok(()),
@@ -228,7 +231,8 @@ impl<E: End> Participant<E> {
                     return Ok(done);
                 }
             }
-            let mut waiting = Waiting { participant: self, patience, limit };
+            let mut waiting =
+                Waiting { participant: self, patience, limit, busy: false, barrier: Cell::new(None) };
             let waited = park::wait(channel.mem(), me, E::SIDE, &mut waiting)?;
             limit = waiting.limit;
             match waited {
@@ -246,6 +250,10 @@ impl<E: End> Participant<E> {
             if let Some(done) = attempt(self) {
                 return Ok(done);
             }
+            // Whatever made us try again without sleeping, the caller's time limit holds.
+            if patience.deadline().is_some_and(|deadline| Instant::now() >= deadline) {
+                return Err(Stop::TimedOut);
+            }
         }
     }
 
@@ -258,12 +266,12 @@ impl<E: End> Participant<E> {
         }
         self.glance_again = now + GLANCE;
         self.end.before_sleep(self.channel.mem());
-        let look = self.look_around(false)?;
+        let (look, _) = self.look_around(false)?;
         if let Some(done) = attempt(self) {
             return Ok(done);
         }
         match (look, self.end.poll(self.channel.mem())) {
-            (Look::Gone, Poll::Nothing) => Err(Stop::Disconnected),
+            (Look::Gone, Poll::Nothing) if !self.end.gifts(&self.channel, self.me) => Err(Stop::Disconnected),
             (Look::Gone, _) if E::SIDE == Side::Producers => Err(Stop::Disconnected),
             _ => Err(Stop::WouldBlock),
         }
@@ -319,19 +327,21 @@ impl<E: End> Participant<E> {
         }
     }
 
-    /// One snapshot of the leases and what follows from it.
-    fn look_around(&mut self, drain: bool) -> Result<Look> {
+    /// One snapshot of the leases and what follows from it; and whether LOCK was found taken.
+    fn look_around(&mut self, drain: bool) -> Result<(Look, bool)> {
         let channel = Arc::clone(&self.channel);
         let other = E::SIDE.other();
         // Joins before the snapshot: a join that we see and whose lock is free in the snapshot is complete, or dead.
         let joined = channel.joins(other).load(Ordering::Acquire); // SYNC(joins)
+        // Park words before the leases too: a mark must hit the sleep of the one who is dead, not of its successor.
+        let observed = recovery::observe_sleepers(&channel);
         let snapshot = channel.set.snapshot()?;
         channel.check_live()?;
         if drain {
             channel.set.drain(self.me, snapshot.tokens(self.me))?;
         }
         let alive = snapshot.alive();
-        recovery::mark_dead_sleepers(&channel, alive);
+        recovery::mark_dead_sleepers(&channel, &observed, alive);
         let mut busy = !snapshot.unlocked();
         if self.end.needs_repair(&channel, self.me, alive) {
             if channel.set.try_lock()? {
@@ -340,13 +350,13 @@ impl<E: End> Participant<E> {
                     channel.set.snapshot().map(|now| self.end.repair(&channel, self.me, now.alive()));
                 channel.set.unlock_participant()?;
                 if changed? {
-                    return Ok(Look::Repaired);
+                    return Ok((Look::Repaired, false));
                 }
             } else {
                 busy = true;
             }
         }
-        Ok(self.judge(&snapshot, joined, busy))
+        Ok((self.judge(&snapshot, joined, busy), busy))
     }
 
     /// Is the other side gone?
@@ -375,9 +385,10 @@ impl<E: End> Participant<E> {
         if self.end.retire(mem) {
             mem.record(self.me, record::STATE).store(0, Ordering::Release); // ordered for others by the lease
         }
-        channel.changes(E::SIDE).fetch_add(1, Ordering::Relaxed);
         // It can only fail when the set is gone, and the lease with it.
         let _ = channel.set.leave(self.me, E::SIDE);
+        // Afterwards: who sees the change must find us gone.
+        channel.changes(E::SIDE).fetch_add(1, Ordering::Release); // SYNC(changes)
     }
 }
 
@@ -408,6 +419,10 @@ struct Waiting<'a, E: End> {
     patience: Patience,
     /// Of the next sleep while somebody is midway.
     limit: Duration,
+    /// The look found LOCK taken: its holder posts everybody when it is done.
+    busy: bool,
+    /// Why the barrier failed; without it we must not sleep.
+    barrier: Cell<Option<Error>>,
 }
 
 impl<E: End> Waker for Waiting<'_, E> {
@@ -424,23 +439,35 @@ impl<E: End> Sleeper for Waiting<'_, E> {
     type Error = Error;
 
     fn poll(&mut self) -> Poll {
-        self.participant.end.poll(self.participant.channel.mem())
+        let Participant { end, channel, me, .. } = &*self.participant;
+        match end.poll(channel.mem()) {
+            // A gift that came after our look: the giver did not see us sleeping.
+            poll if poll != Poll::Ready && !self.busy && end.gifts(channel, *me) => Poll::Ready,
+            poll => poll,
+        }
     }
 
     fn look(&mut self) -> Result<Look> {
         let participant = &mut *self.participant;
         participant.end.before_sleep(participant.channel.mem());
         participant.wake(E::SIDE.other());
-        participant.look_around(true)
+        let (look, busy) = participant.look_around(true)?;
+        self.busy = busy;
+        Ok(look)
     }
 
     fn sleeper_barrier(&self) {
-        if self.participant.channel.fences() || os::process::membarrier().is_err() {
+        if self.participant.channel.fences() {
             fence(Ordering::SeqCst); // SYNC(sleep-barrier)
+        } else if let Err(e) = os::process::membarrier() {
+            self.barrier.set(Some(Error::Os(e)));
         }
     }
 
     fn sleep(&mut self, limited: bool) -> Result<Slept> {
+        if let Some(e) = self.barrier.take() {
+            return Err(e);
+        }
         let deadline = self.patience.deadline();
         let mut until = deadline;
         if limited {

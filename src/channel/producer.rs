@@ -103,6 +103,10 @@ impl End for Sender {
         false
     }
 
+    fn gifts(&self, _channel: &Attachment, _me: Index) -> bool {
+        false
+    }
+
     fn needs_repair(&self, _channel: &Attachment, _me: Index, _alive: u64) -> bool {
         false
     }

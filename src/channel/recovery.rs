@@ -6,7 +6,7 @@
 
 use super::attachment::Attachment;
 use crate::error::{Error, Result};
-use crate::layout::{record, shared};
+use crate::layout::{MAX_PARTICIPANTS, record, shared};
 use crate::park;
 pub(crate) use crate::ring::Author;
 use crate::ring::{self, Index, Settled, Side};
@@ -34,16 +34,32 @@ fn dead(channel: &Attachment, alive: u64) -> impl Iterator<Item = (Index, Side)>
         .filter_map(|i| role(channel, i).map(|side| (i, side)))
 }
 
-/// Marks dead sleepers, so that wakers skip them; needs no lock.
-pub(crate) fn mark_dead_sleepers(channel: &Attachment, alive: u64) {
-    for (index, _) in dead(channel, alive) {
-        park::mark_dead(channel.mem(), index);
+/// The park words of all who were ever here: to be observed before the leases, see [`mark_dead_sleepers`].
+pub(crate) fn observe_sleepers(channel: &Attachment) -> [u64; MAX_PARTICIPANTS] {
+    let mut words = [0; MAX_PARTICIPANTS];
+    for (word, index) in words.iter_mut().zip(indices(channel)) {
+        *word = park::observe(channel.mem(), index);
     }
+    words
+}
+
+/// Marks dead sleepers, so that wakers skip them; needs no lock. `observed` is from before the snapshot of `alive`.
+pub(crate) fn mark_dead_sleepers(channel: &Attachment, observed: &[u64; MAX_PARTICIPANTS], alive: u64) {
+    for (index, _) in dead(channel, alive) {
+        if let Some(&word) = observed.get(index.get()) {
+            park::mark_dead(channel.mem(), index, word);
+        }
+    }
+}
+
+/// Has a consumer other than `me` given a message back that nobody has taken?
+pub(crate) fn gifts(channel: &Attachment, me: Index) -> bool {
+    channel.given().load(Ordering::Acquire) & !me.bit() != 0 // SYNC(given)
 }
 
 /// Is somebody dead and not recovered, or has a living consumer given a message back for us to take?
 pub(crate) fn needed(channel: &Attachment, me: Index, alive: u64) -> bool {
-    dead(channel, alive).next().is_some() || channel.given().load(Ordering::Acquire) & !me.bit() != 0
+    dead(channel, alive).next().is_some() || gifts(channel, me)
 }
 
 /// Recovers all the dead as far as this author can, and takes what was given back; under LOCK. True if anything
@@ -64,8 +80,10 @@ pub(crate) fn repair(channel: &Attachment, author: Author, alive: u64) -> bool {
     if let Author::Consumer(me) = author {
         let gifts = channel.given().load(Ordering::Acquire) & alive & !me.bit(); // SYNC(given)
         for giver in indices(channel).filter(|i| gifts & i.bit() != 0) {
-            if ring::adopt_given(mem, giver, me) {
-                channel.given().fetch_and(!giver.bit(), Ordering::AcqRel);
+            let adopted = ring::adopt_given(mem, giver, me);
+            // Also where it was not on offer: a bit that stands for nothing must not be looked at for ever.
+            channel.given().fetch_and(!giver.bit(), Ordering::AcqRel); // SYNC(given)
+            if adopted {
                 channel.counter(shared::ADOPTED).fetch_add(1, Ordering::Relaxed);
                 return true; // one range at a time is all that one consumer can hold
             }

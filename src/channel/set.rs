@@ -287,7 +287,13 @@ impl Set {
         for k in 0..self.participants {
             ops.push(self.wake(k), 1, UNDO);
         }
-        self.all_at_once_or_first(&ops).map_err(lost)
+        match self.all_at_once_or_first(&ops) {
+            Err(e) if e.errno == ERANGE => {
+                self.uncrowd()?;
+                self.all_at_once_or_first(&ops).map_err(lost)
+            }
+            other => other.map_err(lost),
+        }
     }
 
     /// Takes LOCK as a participant, whose own death notices stand; never waits.

@@ -155,7 +155,9 @@ pub(crate) fn dance() {
             }
             ("exit", ..) => std::process::exit(7),
             ("panic", ..) => panic_quietly(),
-            ("send", Some(p), _) => ok(p.send_tagged(rest.get(1).map_or(0, |_| number(1) as u32), word(0).as_bytes())),
+            ("send", Some(p), _) => {
+                ok(p.send_tagged(rest.get(1).map_or(0, |_| number(1) as u32), word(0).as_bytes()))
+            }
             ("try_send", Some(p), _) => ok(p.try_send(word(0).as_bytes())),
             ("send_timeout", Some(p), _) => ok(p.send_timeout(word(1).as_bytes(), millis(0))),
             ("send_range", Some(p), _) => {

@@ -18,7 +18,12 @@ pub(crate) fn become_nobody() {
     let group = unsafe { libc::setgid(NOBODY) };
     // SAFETY: integers only.
     let user = unsafe { libc::setuid(NOBODY) };
-    assert_eq!((groups, group, user), (0, 0, 0), "setgroups, setgid, setuid: {}", std::io::Error::last_os_error());
+    assert_eq!(
+        (groups, group, user),
+        (0, 0, 0),
+        "setgroups, setgid, setuid: {}",
+        std::io::Error::last_os_error()
+    );
     die_with_parent(); // a change of user forgets it
 }
 

@@ -99,7 +99,7 @@ mutants! {
     stamped_before_recorded: StampedBeforeRecorded breaks "L", Config { restarts: 1, ..ONE_TO_TWO };
     reused_unrecovered: ReusedUnrecovered breaks "L", Config { restarts: 1, ..MANY_TO_ONE };
     ado_cleared_first: AdoClearedFirst breaks "L", Config { restarts: 1, ..ONE_TO_TWO };
-    second_adoption: SecondAdoption breaks "L", ONE_TO_THREE;
+    second_adoption: SecondAdoption breaks "L", Config { restarts: 1, ..ONE_TO_TWO };
     announced_afterwards: AnnouncedAfterwards breaks "L", MANY_TO_ONE;
     plain_comparison: PlainComparison breaks "L", Config { start: 46, ..SMALL };
     left_ready: LeftReady breaks "L", Config { kills: 1, ..ONE_TO_TWO };

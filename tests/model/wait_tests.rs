@@ -43,9 +43,9 @@ macro_rules! mutants {
 }
 
 hold! { if true;
-    one_to_one: 0, Config { kills: 1, stops: 1, timeouts: 1, outsider: true, cycles: true, ..BASE };
-    one_to_two: 0, Config { kills: 1, stops: 1, cycles: true, ..ONE_TO_TWO };
-    two_to_one: 0, Config { kills: 1, stops: 1, cycles: true, ..MANY_TO_ONE };
+    one_to_one: 25241, Config { kills: 1, stops: 1, timeouts: 1, outsider: true, cycles: true, ..BASE };
+    one_to_two: 93239, Config { kills: 1, stops: 1, cycles: true, ..ONE_TO_TWO };
+    two_to_one: 10847, Config { kills: 1, stops: 1, cycles: true, ..MANY_TO_ONE };
     giving_back: 18640, Config { gives: 1, cycles: true, ..ONE_TO_TWO };
 }
 

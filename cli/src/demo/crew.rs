@@ -122,7 +122,10 @@ impl<'a> Crew<'a> {
             let mut side = self.workers.iter().filter(|worker| worker.role == role);
             if side.all(|worker| worker.status.is_some() && !self.is_ready(worker)) {
                 self.signal(Signal::SIGTERM, |worker| worker.role == other && !worker.dismissed);
-                self.workers.iter_mut().filter(|worker| worker.role == other).for_each(|worker| worker.dismissed = true);
+                self.workers
+                    .iter_mut()
+                    .filter(|worker| worker.role == other)
+                    .for_each(|worker| worker.dismissed = true);
             }
         }
     }

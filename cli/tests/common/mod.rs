@@ -74,7 +74,11 @@ impl Done {
     pub(crate) fn fails(self, status: i32, message: &str) -> Self {
         assert_eq!(self.status.code(), Some(status), "{}: {}", self.status, self.stderr);
         assert!(self.stderr.contains(message), "{:?} does not contain {message:?}", self.stderr);
-        assert!(self.stderr.lines().all(|line| line.starts_with("semring: ") || line.starts_with('{')), "{}", self.stderr);
+        assert!(
+            self.stderr.lines().all(|line| line.starts_with("semring: ") || line.starts_with('{')),
+            "{}",
+            self.stderr
+        );
         self
     }
 
@@ -122,7 +126,13 @@ impl Running {
     /// Waits for its end, not for ever.
     pub(crate) fn end(mut self) -> Done {
         let mut status = None;
-        assert!(within(LIMIT, || { status = self.child.try_wait().unwrap(); status.is_some() }), "it hangs");
+        assert!(
+            within(LIMIT, || {
+                status = self.child.try_wait().unwrap();
+                status.is_some()
+            }),
+            "it hangs"
+        );
         let mut output = self.readers.drain(..).map(|reader| reader.join().unwrap());
         Done {
             status: status.unwrap(),
