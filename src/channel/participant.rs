@@ -196,13 +196,24 @@ impl<E: End> Participant<E> {
             self.end.settle(self.channel.mem(), self.me, claim);
             self.wake_both();
         }
-        self.countdown = CHECKUP.min(self.channel.header.geometry.capacity());
+        // Removed is a state, not news: a call that reports it leaves the next one to look again.
+        self.countdown = 1;
         self.changes = self.channel.changes(E::SIDE.other()).load(Ordering::Acquire); // SYNC(changes)
         match self.look_around(false)?.0 {
             // A consumer drains first; the end of the stream is found when nothing is left.
-            Look::Gone if E::SIDE == Side::Producers => Err(Stop::Disconnected),
-            _ => Ok(()),
+            Look::Gone if E::SIDE == Side::Producers => Err(self.disconnected()),
+            _ => {
+                self.countdown = CHECKUP.min(self.channel.header.geometry.capacity());
+                Ok(())
+            }
         }
+    }
+
+    /// Reports that the other side is gone, and makes the next call look again: it must not report anything else before
+    /// somebody joins.
+    fn disconnected(&mut self) -> Stop {
+        self.countdown = 1;
+        Stop::Disconnected
     }
 
     /// Marks the handle as unusable: what it saw, nobody who follows the protocol writes.
@@ -237,7 +248,7 @@ impl<E: End> Participant<E> {
             limit = waiting.limit;
             match waited {
                 Waited::Retry => {}
-                Waited::Gone => return Err(Stop::Disconnected),
+                Waited::Gone => return Err(self.disconnected()),
                 Waited::TimedOut => return attempt(self).ok_or(Stop::TimedOut),
                 Waited::Cancelled => {
                     // Whoever gives up although something is there passes the wake-up on.
@@ -271,8 +282,10 @@ impl<E: End> Participant<E> {
             return Ok(done);
         }
         match (look, self.end.poll(self.channel.mem())) {
-            (Look::Gone, Poll::Nothing) if !self.end.gifts(&self.channel, self.me) => Err(Stop::Disconnected),
-            (Look::Gone, _) if E::SIDE == Side::Producers => Err(Stop::Disconnected),
+            (Look::Gone, Poll::Nothing) if !self.end.gifts(&self.channel, self.me) => {
+                Err(self.disconnected())
+            }
+            (Look::Gone, _) if E::SIDE == Side::Producers => Err(self.disconnected()),
             _ => Err(Stop::WouldBlock),
         }
     }
