@@ -458,7 +458,8 @@ fn clones_are_participants_of_their_own() {
     let status = second.status().expect("status");
     assert_eq!((status.producers, status.consumers), (1, 1));
     let sending = start(move || (0..1000).try_for_each(|i: u32| second.send(&i.to_le_bytes())));
-    let received = within("all arrive", move || other.iter().map(|m| m.expect("recv")).count());
+    let received =
+        within("all arrive", move || other.iter().inspect(|m| assert!(m.is_ok(), "{m:?}")).count());
     assert_eq!((sending.end("sending"), received), (Ok(()), 1000));
     for kind in KINDS.into_iter().filter(|&kind| kind == Kind::Spsc) {
         let name = Name::new("no-clones");
