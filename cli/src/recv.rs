@@ -67,6 +67,7 @@ impl Recv {
             output,
             signals: &signals,
             senders_seen: false,
+            left_behind: !consumer.is_empty(),
             alone: false,
             passed: Passed::nothing(),
         };
@@ -110,6 +111,8 @@ struct Pump<'a> {
     signals: &'a Signals,
     /// Whether a sender was there while we were: then the channel itself knows when the last one is gone.
     senders_seen: bool,
+    /// Whether messages were there when we came.
+    left_behind: bool,
     /// Whether nothing was there and then no sender either, when we last looked.
     alone: bool,
     passed: Passed,
@@ -202,7 +205,7 @@ impl Pump<'_> {
     /// Of senders that were gone before we came it knows nothing; but if they left messages behind and no sender
     /// is there when these are received, then this was all.
     fn at_empty(&mut self, channel: &Channel) -> semring::Result<Next> {
-        if self.senders_seen || self.passed.messages == 0 {
+        if self.senders_seen || !self.left_behind && self.passed.messages == 0 {
             return Ok(Next::Block);
         }
         if self.alone {

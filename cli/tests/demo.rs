@@ -147,7 +147,7 @@ fn with_killed(arguments: &str, victims: &[&str], after: Duration) -> Value {
 
 #[test]
 fn a_killed_producer_takes_nothing_along() {
-    for after in [0, 30, 200] {
+    for after in [0, 30, 100] {
         let report = with_killed("", &["producer 1"], Duration::from_millis(after));
         assert_eq!(report["in_hand"], 0, "{report}");
         assert_eq!(report["left"], 0, "{report}");
@@ -156,7 +156,7 @@ fn a_killed_producer_takes_nothing_along() {
 
 #[test]
 fn a_killed_consumer_takes_at_most_what_it_had_in_hand() {
-    for (arguments, hand, after) in [("", 1, 50), ("--batch 16", 16, 100), ("--ack", 0, 200), ("--ack", 0, 5)]
+    for (arguments, hand, after) in [("", 1, 50), ("--batch 16", 16, 100), ("--ack", 0, 100), ("--ack", 0, 5)]
     {
         let report = with_killed(arguments, &["consumer 0"], Duration::from_millis(after));
         assert!(report["in_hand"].as_u64().unwrap() <= hand, "{report}");

@@ -4,7 +4,7 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
@@ -24,9 +24,14 @@ fn numbered(lines: usize) -> String {
 
 /// Sends `input` with the receiver started first, then with the sender started first; everything must arrive.
 fn round_trip(input: &[u8], options: &str) {
+    round_trip_with(input, options, "");
+}
+
+fn round_trip_with(input: &[u8], options: &str, of_receiver: &str) {
     for receiver_first in [true, false] {
         let name = Name::new();
-        let (send, recv) = (name.command("send", options), name.command("recv", options));
+        let (send, recv) =
+            (name.command("send", options), name.command("recv", &format!("{options} {of_receiver}")));
         let (sender, receiver);
         if receiver_first {
             receiver = Running::start(recv);
@@ -70,7 +75,7 @@ fn frames_arrive_as_they_were() {
         input.extend_from_slice(&noise(len));
     }
     round_trip(&input, "--frames");
-    round_trip(&input, "--frames --ack --capacity 4".trim_end_matches("--ack"));
+    round_trip_with(&input, "--frames --capacity 4", "--ack");
 }
 
 #[test]
@@ -110,9 +115,8 @@ fn a_line_does_not_wait_for_the_next() {
     let mut stdout = recv.stdout.take().unwrap();
     for line in ["first\n", "second\n"] {
         stdin.write_all(line.as_bytes()).unwrap();
-        let mut arrived = vec![0; line.len()];
-        // Hangs, and the harness with it, if the line is held back.
-        stdout.read_exact(&mut arrived).unwrap();
+        let arrived;
+        (arrived, stdout) = next(stdout, line.len());
         assert_eq!(arrived, line.as_bytes());
     }
     drop(stdin);
@@ -125,9 +129,18 @@ fn four_receivers_and_two_senders_share_the_lines() {
     let name = Name::new();
     let receivers: Vec<Running> = (0..4).map(|_| Running::start(name.command("recv", ""))).collect();
     let text = numbered(20_000);
-    let (first, second) = text.split_at(text.len() / 2 + text[text.len() / 2..].find('\n').unwrap() + 1);
+    let middle = text.len() / 2 + text[text.len() / 2..].find('\n').unwrap() + 1;
+    let mut senders = [(); 2].map(|()| {
+        let mut send = name.command("send", "");
+        send.stdin(Stdio::piped());
+        Running::start(send)
+    });
     // Both are there before either ends.
-    let senders = [first, second].map(|input| Running::with_input(name.command("send", ""), input));
+    assert!(within(LIMIT, || run(name.command("rm", "")).stderr.matches("producer").count() == 2));
+    for (sender, input) in senders.iter_mut().zip([&text[..middle], &text[middle..]]) {
+        let (mut stdin, input) = (sender.stdin(), input.to_owned());
+        thread::spawn(move || stdin.write_all(input.as_bytes()));
+    }
     for sender in senders {
         sender.end().ok();
     }
@@ -176,13 +189,12 @@ fn without_receivers_a_sender_gets_a_broken_pipe() {
     for kill in [SIGTERM, SIGKILL] {
         let name = Name::new();
         let mut recv = name.command("recv", "").spawn().unwrap();
-        let mut send = name.command("send", "--capacity 4");
+        let mut send = name.command("send", "");
         send.stdin(Stdio::piped());
         let mut sender = Running::start(send);
         let mut stdin = sender.stdin();
         stdin.write_all(b"hello\n").unwrap();
-        let mut line = [0; 6];
-        recv.stdout.take().unwrap().read_exact(&mut line).unwrap();
+        let (_, _stdout) = next(recv.stdout.take().unwrap(), 6);
         signal(recv.id() as i32, kill);
         recv.wait().unwrap();
         thread::spawn(move || while stdin.write_all(b"into the void\n").is_ok() {});
@@ -194,13 +206,15 @@ fn without_receivers_a_sender_gets_a_broken_pipe() {
 #[test]
 fn a_sender_that_waits_survives_its_receivers() {
     let name = Name::new();
-    let text = numbered(5_000);
-    let sender = Running::with_input(name.command("send", "--wait --capacity 16"), &text);
-    let mut first = name.command("recv", "").spawn().unwrap();
-    let mut line = [0; 7];
-    first.stdout.take().unwrap().read_exact(&mut line).unwrap();
-    assert_eq!(&line, b"line 0\n");
-    first.wait().unwrap();
+    let text = numbered(100_000);
+    let options = "--wait --capacity 16";
+    let sender = Running::with_input(name.command("send", options), &text);
+    let mut first = name.command("recv", options).spawn().unwrap();
+    // Its output is full, and then closed.
+    let (line, stdout) = next(first.stdout.take().unwrap(), 7);
+    assert_eq!(line, b"line 0\n");
+    drop(stdout);
+    assert_eq!(first.wait().unwrap().code(), Some(1));
     let rest = run(name.command("recv", "")).ok().stdout;
     assert!(text.as_bytes().ends_with(&rest) && !rest.is_empty());
     sender.end().ok();

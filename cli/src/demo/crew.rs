@@ -87,6 +87,9 @@ impl<'a> Crew<'a> {
     /// Watches the workers until all have ended by themselves. A signal to us ends them, and is the error.
     pub(super) fn watch(&mut self, signals: &Signals, progress: &ProgressBar) -> Result<(), Failure> {
         loop {
+            // In this order: whoever has not ended afterwards was there together with all that were there before.
+            let all_there =
+                self.workers.iter().all(|worker| worker.status.is_some() || self.is_ready(worker));
             let mut running = 0;
             for worker in &mut self.workers {
                 if worker.status.is_none() {
@@ -98,11 +101,9 @@ impl<'a> Crew<'a> {
                 return Ok(());
             }
             let started = self.board.started() != 0;
-            if !started && self.workers.iter().all(|worker| worker.status.is_some() || self.is_ready(worker))
-            {
+            if !started && !self.dismiss_stranded() && all_there {
                 self.board.start(message::now());
             }
-            self.release_stranded();
             progress.set_position(self.board.done(Role::Consumer));
             if let Some(signal) = signals.sleep(if started { RUNNING } else { STARTING }) {
                 self.end();
@@ -115,19 +116,16 @@ impl<'a> Crew<'a> {
         self.board.read(worker.role, worker.index, Note::Ready) != 0
     }
 
-    /// The channel tells its participants when the other side is gone, but not if it has never been there: if all of a
-    /// side were killed before they opened it, the rest would wait for the first for ever.
-    fn release_stranded(&mut self) {
-        for (role, other) in [(Role::Producer, Role::Consumer), (Role::Consumer, Role::Producer)] {
-            let mut side = self.workers.iter().filter(|worker| worker.role == role);
-            if side.all(|worker| worker.status.is_some() && !self.is_ready(worker)) {
-                self.signal(Signal::SIGTERM, |worker| worker.role == other && !worker.dismissed);
-                self.workers
-                    .iter_mut()
-                    .filter(|worker| worker.role == other)
-                    .for_each(|worker| worker.dismissed = true);
-            }
+    /// The channel tells its participants when the other side is gone, but not if that was before they came: if a
+    /// side is killed as a whole before the start, the other would wait for a first one for ever.
+    fn dismiss_stranded(&mut self) -> bool {
+        let gone = |role| self.workers.iter().all(|worker| worker.role != role || worker.status.is_some());
+        if !gone(Role::Producer) && !gone(Role::Consumer) {
+            return false;
         }
+        self.signal(Signal::SIGTERM, |worker| !worker.dismissed);
+        self.workers.iter_mut().for_each(|worker| worker.dismissed |= worker.status.is_none());
+        true
     }
 
     fn signal(&self, signal: Signal, which: impl Fn(&Worker) -> bool) {
@@ -159,11 +157,14 @@ impl<'a> Crew<'a> {
         &self.workers
     }
 
-    /// When the last worker ended by itself.
-    pub(super) fn ended_at(&self) -> u64 {
+    /// Nanoseconds from the start until the last worker ended by itself; 0 if there was no start.
+    pub(super) fn elapsed(&self) -> u64 {
         let ends =
             self.workers.iter().map(|worker| self.board.read(worker.role, worker.index, Note::EndedAt));
-        ends.max().unwrap_or(0)
+        match self.board.started() {
+            0 => 0,
+            start => ends.max().unwrap_or(0).saturating_sub(start),
+        }
     }
 
     /// How a worker ended by itself, if it did.

@@ -97,7 +97,7 @@ fn run(
 
     let mut outcome = Outcome {
         tally: Tally::default(),
-        elapsed_seconds: crew.ended_at().saturating_sub(board.started()) as f64 / 1e9,
+        elapsed_seconds: crew.elapsed() as f64 / 1e9,
         cpu_seconds: cpu_of_children()? - cpu_before,
         latency: Histogram::new(3).context("latency")?,
         killed: Vec::new(),

@@ -6,6 +6,7 @@
 use std::io::{Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -160,6 +161,17 @@ pub(crate) fn run(command: Command) -> Done {
 
 pub(crate) fn run_with_input(command: Command, input: impl AsRef<[u8]>) -> Done {
     Running::with_input(command, input).end()
+}
+
+/// The next bytes of a command that goes on running, and its stream again.
+pub(crate) fn next<S: Read + Send + 'static>(mut stream: S, bytes: usize) -> (Vec<u8>, S) {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut buffer = vec![0; bytes];
+        let result = stream.read_exact(&mut buffer);
+        drop(sender.send(result.map(|()| (buffer, stream))));
+    });
+    receiver.recv_timeout(LIMIT).expect("nothing comes").unwrap()
 }
 
 fn reader(mut stream: impl Read + Send + 'static) -> thread::JoinHandle<Vec<u8>> {
