@@ -67,6 +67,11 @@ impl End for Receiver {
         Receiver::poll(self, mem).into()
     }
 
+    #[inline]
+    fn glance(&self, mem: &Shared) -> bool {
+        Receiver::glance(self, mem)
+    }
+
     fn before_sleep(&mut self, mem: &Shared) {
         Receiver::before_sleep(self, mem);
     }

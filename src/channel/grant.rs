@@ -60,8 +60,9 @@ impl<'a> Grant<'a> {
     /// Copies bytes into the message, from byte `at` on. What is never written holds whatever the slot held before.
     ///
     /// # Errors
-    /// [`Error::MessageTooLong`] if they reach beyond the length reserved; nothing is written then.
+    /// [`Error::MessageTooLong`] if they reach beyond the length reserved; nothing is written then. [`Error::Forked`].
     pub fn write(&mut self, at: usize, bytes: &[u8]) -> Result<()> {
+        self.producer.participant.channel.check_fork()?;
         match at.checked_add(bytes.len()) {
             Some(end) if end <= self.len => {
                 let mem = self.producer.participant.channel.mem();
@@ -76,10 +77,11 @@ impl<'a> Grant<'a> {
     ///
     /// # Errors
     /// [`Error::NotTrusted`] unless the channel was opened with
-    /// [`Options::trust_peers`](crate::Options::trust_peers).
+    /// [`Options::trust_peers`](crate::Options::trust_peers); [`Error::Forked`].
     #[allow(unsafe_code)]
     pub fn as_mut_slice(&mut self) -> Result<&mut [u8]> {
         let channel = &self.producer.participant.channel;
+        channel.check_fork()?;
         if !channel.trusted {
             return Err(Error::NotTrusted);
         }
@@ -92,6 +94,9 @@ impl<'a> Grant<'a> {
     /// Sends the message.
     pub fn commit(self) {
         let participant = &mut self.producer.participant;
+        if !participant.channel.is_ours() {
+            return; // a copy that fork made: the slot is the parent's
+        }
         if let Some(mut claim) = participant.pending.take() {
             participant.end.publish(participant.channel.mem(), &mut claim, self.len as u32, self.tag);
             participant.wake(Side::Consumers);
@@ -102,6 +107,9 @@ impl<'a> Grant<'a> {
 impl Drop for Grant<'_> {
     fn drop(&mut self) {
         let participant = &mut self.producer.participant;
+        if !participant.channel.is_ours() {
+            return; // as in `commit`
+        }
         if let Some(claim) = participant.pending.take() {
             participant.end.settle(participant.channel.mem(), participant.me, claim);
             participant.wake(Side::Consumers); // they may have waited for this very slot

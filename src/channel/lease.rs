@@ -72,8 +72,9 @@ impl<'a> Lease<'a> {
     /// Copies bytes of the message, from byte `at` on.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if they reach beyond the message; nothing is copied then.
+    /// [`Error::Invalid`] if they reach beyond the message; nothing is copied then. [`Error::Forked`].
     pub fn read(&self, at: usize, bytes: &mut [u8]) -> Result<()> {
+        self.consumer.participant.channel.check_fork()?;
         match at.checked_add(bytes.len()) {
             Some(end) if end <= self.len() => {
                 self.consumer.participant.channel.mem().read_payload_into(self.position, at, bytes);
@@ -95,10 +96,11 @@ impl<'a> Lease<'a> {
     ///
     /// # Errors
     /// [`Error::NotTrusted`] unless the channel was opened with
-    /// [`Options::trust_peers`](crate::Options::trust_peers).
+    /// [`Options::trust_peers`](crate::Options::trust_peers); [`Error::Forked`].
     #[allow(unsafe_code)]
     pub fn as_slice(&self) -> Result<&[u8]> {
         let channel = &self.consumer.participant.channel;
+        channel.check_fork()?;
         if !channel.trusted {
             return Err(Error::NotTrusted);
         }
@@ -118,6 +120,9 @@ impl<'a> Lease<'a> {
 
     fn give_back(&mut self) {
         let participant = &mut self.consumer.participant;
+        if !participant.channel.is_ours() {
+            return; // a copy that fork made: the message is the parent's
+        }
         if let Some(claim) = participant.pending.take() {
             participant.end.settle(participant.channel.mem(), participant.me, claim);
             participant.wake(Side::Consumers);
@@ -129,6 +134,9 @@ impl Drop for Lease<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             return self.give_back();
+        }
+        if !self.consumer.participant.channel.is_ours() {
+            return; // as in `give_back`
         }
         if let Some(mut claim) = self.consumer.participant.pending.take() {
             self.consumer.release(&mut claim);

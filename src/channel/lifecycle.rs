@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use libc::{EACCES, EEXIST, EIDRM, EINVAL, ENOENT, IPC_CREAT, IPC_EXCL};
+use libc::{EACCES, EEXIST, EIDRM, EINVAL, ENOENT, EPERM, IPC_CREAT, IPC_EXCL};
 
 use super::attachment::Attachment;
 use super::header::{self, Header, TypeInfo, Verdict, WakeMode, WhenNoConsumer};
@@ -91,6 +91,11 @@ struct Identity<'a> {
 /// # Errors
 /// See [`Options::open`] and [`Options::create`].
 pub(crate) fn open_locked(options: &Options, key: &Key, create: Create) -> Result<(Arc<Attachment>, Lock)> {
+    if let Some(mode) = options.mode.filter(|mode| mode & !0o777 != 0 || mode & 0o600 != 0o600) {
+        // Without 0600 the creator could not open it again.
+        let detail = format!("{mode:#o}; permissions from 0600 to 0777 are possible");
+        return Err(Error::Invalid { what: "mode", detail });
+    }
     let private = *key == Key::Private;
     if private && create == Create::Never {
         return Err(Error::NotFound { name: "a private channel by its key".into() });
@@ -142,13 +147,20 @@ impl Identity<'_> {
         deadline: Option<Instant>,
         timeout: Duration,
     ) -> Result<(Arc<Attachment>, Lock)> {
-        let set = self.find_set(create)?;
+        let (set, new) = self.find_set(create)?;
         let lock = Lock::of(set, deadline).map_err(|e| match e {
             Error::Os(e) if e.errno == EACCES => self.denied("no right to change its semaphore set", &e),
             e => e,
         })?;
         let stage = set.snapshot()?.stage().ok_or(Error::Removed)?;
-        let found = match self.find_segment(&set, stage)? {
+        let found = self.find_segment(&set, stage).inspect_err(|_| {
+            // Something else is there. Nothing of ours is left beside it: not a set that this call has made and that
+            // nobody has built on.
+            if new && stage == Stage::New {
+                let _ = set.remove();
+            }
+        })?;
+        let found = match found {
             Some(found) => Some(found),
             None if stage == Stage::Ready => {
                 // A finished set without its segment: ghosts may hang on it. Away with it.
@@ -191,20 +203,25 @@ impl Identity<'_> {
         Ok((Arc::new(attachment), lock))
     }
 
-    /// The verified set, made if need be.
-    fn find_set(&self, create: Create) -> Result<Set> {
+    /// The verified set, made if need be; and whether it was.
+    fn find_set(&self, create: Create) -> Result<(Set, bool)> {
         let found = match self.set_key {
-            libc::IPC_PRIVATE => return Set::verify(self.create_set()?, &self.name, |_| true),
+            libc::IPC_PRIVATE => return self.make_set(),
             key => os::sem::get(key, 0, 0),
         };
         let id = match found {
             Ok(id) => id,
-            Err(e) if e.errno == ENOENT && create != Create::Never => self.create_set()?,
+            Err(e) if e.errno == ENOENT && create != Create::Never => return self.make_set(),
             Err(e) if e.errno == ENOENT => return Err(self.not_found()),
             Err(e) if e.errno == EACCES => return Err(self.denied("no right to open its semaphore set", &e)),
             Err(e) => return Err(Error::Os(e)),
         };
-        Set::verify(id, &self.name, |uid| self.options.trusts(uid))
+        Ok((Set::verify(id, &self.name, |uid| self.options.trusts(uid))?, false))
+    }
+
+    fn make_set(&self) -> Result<(Set, bool)> {
+        let id = self.create_set()?;
+        Ok((Set::verify(id, &self.name, |uid| self.options.trusts(uid))?, true))
     }
 
     fn create_set(&self) -> Result<i32> {
@@ -400,12 +417,18 @@ fn view(mapping: &Mapping, geometry: Geometry) -> Shared {
     unsafe { Shared::new(mapping.base(), geometry) }
 }
 
-/// Removes a channel: marks it, so that nobody begins anything; the set first, which wakes every sleeper; then the
-/// segment. Killed in between, the next opener finishes the work.
+/// Removes a channel: the set first, which wakes every sleeper, and which the kernel refuses whoever is not its owner,
+/// while nothing has changed yet; the mark that tells those who are awake; the segment. Killed in between, the next
+/// opener finds an orphan or the mark, and finishes the work.
 pub(crate) fn remove(channel: &Attachment, lock: Lock) -> Result<()> {
-    channel.mark_dead();
-    channel.set.remove()?;
+    channel.set.remove().map_err(|e| match e {
+        Error::Os(e) if e.errno == EPERM => {
+            Error::PermissionDenied { name: channel.name.clone(), detail: e.to_string() }
+        }
+        e => e,
+    })?;
     lock.passed_on();
+    channel.mark_dead();
     match os::shm::remove(channel.segment_id) {
         Err(e) if !matches!(e.errno, EIDRM | EINVAL) => Err(Error::Os(e)),
         _ => Ok(()),

@@ -85,7 +85,7 @@ impl Options {
         self
     }
 
-    /// Permissions, as of a file: read for observers, read and write for participants. Default 0600.
+    /// Permissions, as of a file: read for observers, read and write for participants; 0600 (the default) to 0777.
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = Some(mode);
         self

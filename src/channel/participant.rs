@@ -41,6 +41,8 @@ pub(crate) trait End: Sized {
     fn resume(channel: &Attachment, me: Index) -> Self;
     /// Loads only: could an operation do something now?
     fn poll(&self, mem: &Shared) -> Poll;
+    /// Likewise, for a loop that spins: disturbs the other side less, and may miss what a poll sees.
+    fn glance(&self, mem: &Shared) -> bool;
     /// Publishes what others need to see before we sleep or leave.
     fn before_sleep(&mut self, mem: &Shared);
     /// Ends a claim whose guard was forgotten, or that is open when we leave.
@@ -272,7 +274,7 @@ impl<E: End> Participant<E> {
     /// looks whether the other side is gone or somebody needs repair.
     fn glance<T>(&mut self, mut attempt: impl FnMut(&mut Self) -> Option<T>) -> Result<T, Stop> {
         let now = Instant::now();
-        if now < self.glance_again {
+        if now < self.glance_again && self.channel.given().load(Ordering::Relaxed) == 0 {
             return Err(Stop::WouldBlock);
         }
         self.glance_again = now + GLANCE;
@@ -295,7 +297,7 @@ impl<E: End> Participant<E> {
         let start = Instant::now();
         loop {
             for _ in 0..32 {
-                if self.end.poll(self.channel.mem()) == Poll::Ready {
+                if self.end.glance(self.channel.mem()) {
                     self.spin = (self.spin * 2).min(SPIN);
                     return true;
                 }

@@ -85,6 +85,11 @@ impl End for Sender {
         Sender::poll(self, mem).into()
     }
 
+    #[inline]
+    fn glance(&self, mem: &Shared) -> bool {
+        Sender::glance(self, mem)
+    }
+
     fn before_sleep(&mut self, _mem: &Shared) {}
 
     fn settle(&mut self, mem: &Shared, _me: Index, mut claim: Claim) {

@@ -53,27 +53,59 @@ impl Receiver {
     }
 }
 
-/// What the stamp at a side's cursor says.
+impl Sender {
+    /// `poll` for a loop that spins: false may be wrong for an eighth of a lap, but no look takes a line away from the
+    /// side that is to change it, but the one whose change we wait for.
+    #[inline]
+    pub(crate) fn glance(&self, shared: &Shared) -> bool {
+        match self {
+            Self::Spsc(end) => end.glance(shared),
+            Self::Mpmc(_) => worth_a_claim(shared, Side::Producers).1,
+        }
+    }
+}
+
+impl Receiver {
+    /// `poll` for a loop that spins: reads no cursor of the producers.
+    #[inline]
+    pub(crate) fn glance(&self, shared: &Shared) -> bool {
+        match self {
+            Self::Spsc(_) => self.poll(shared).is_ok(),
+            Self::Mpmc(_) => self.has_adopted(shared) || worth_a_claim(shared, Side::Consumers).1,
+        }
+    }
+}
+
+/// The cursor of a side, and whether the stamp there promises something to a claim.
 #[inline]
-fn poll_mpmc(shared: &Shared, side: Side) -> Result<(), Nothing> {
-    let (mine, capacity) = match side {
-        Side::Producers => (sent(shared, Kind::Mpmc), shared.geometry().capacity() as i64),
-        Side::Consumers => (received(shared, Kind::Mpmc), 0),
+fn worth_a_claim(shared: &Shared, side: Side) -> (u64, bool) {
+    let mine = match side {
+        Side::Producers => sent(shared, Kind::Mpmc),
+        Side::Consumers => received(shared, Kind::Mpmc),
     };
     // SYNC(ready), SYNC(free)
     let stamp = Stamp::from_bits(shared.stamp(mine).load(Ordering::Acquire));
-    let claimable = match side {
-        Side::Producers => stamp.is(mine, Phase::Free),
-        Side::Consumers => stamp.is(mine, Phase::Ready) || stamp.is(mine, Phase::Void),
+    // Any later stamp than the one we wait for: the cursor has moved on meanwhile, and a claim will see more.
+    let worth = match (side, stamp.distance_from(mine)) {
+        (_, ..0) => false,
+        (Side::Producers, _) | (Side::Consumers, 1..) => true,
+        (Side::Consumers, 0) => stamp.phase() != Phase::Free,
     };
-    if claimable || stamp.distance_from(mine) > 0 {
-        return Ok(()); // a stamp from beyond: the cursor has moved on, and a claim will see more
+    (mine, worth)
+}
+
+/// What the stamp at a side's cursor says.
+#[inline]
+fn poll_mpmc(shared: &Shared, side: Side) -> Result<(), Nothing> {
+    let (mine, worth_a_claim) = worth_a_claim(shared, side);
+    if worth_a_claim {
+        return Ok(());
     }
     let theirs_to_do = match side {
         // Full: a whole lap ahead of the consumers' cursor. Otherwise one of them has claimed the slot.
-        Side::Producers => ahead(mine, received(shared, Kind::Mpmc)) >= capacity,
+        Side::Producers => ahead(mine, received(shared, Kind::Mpmc)) >= shared.geometry().capacity() as i64,
         // Empty: the producers' cursor is here too. Otherwise one of them has claimed the slot.
-        Side::Consumers => ahead(sent(shared, Kind::Mpmc), mine) <= capacity,
+        Side::Consumers => ahead(sent(shared, Kind::Mpmc), mine) <= 0,
     };
     Err(if theirs_to_do { Nothing::None } else { Nothing::Midway })
 }

@@ -12,6 +12,7 @@ mod claim;
 #[cfg(not(all(test, loom)))]
 mod copy;
 mod ends;
+mod evidence;
 mod inspect;
 mod mpmc;
 mod probe;
@@ -26,6 +27,8 @@ mod word;
 
 #[cfg(all(test, loom))]
 mod models;
+#[cfg(all(test, not(loom)))]
+mod scripted;
 #[cfg(all(test, not(loom)))]
 mod tests;
 #[cfg(all(test, not(loom)))]

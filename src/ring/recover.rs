@@ -15,9 +15,9 @@
 //! What a claim that is neither finished nor recorded still needs is its own room, so that a death never leaves more
 //! than one heir can hold.
 
-use super::claim::cursor_of;
+use super::evidence::{load, slots_of, won};
 use super::probe::{self, unless};
-use super::word::{Adopted, Announcement, Cursor, Owner, Phase, Stamp, distance};
+use super::word::{Adopted, Announcement, Owner, Phase, Stamp, distance};
 use super::{Index, Kind, Shared, Side};
 use crate::layout::record;
 use crate::sync::Ordering;
@@ -204,60 +204,6 @@ pub(super) fn adopt_ready(
     adopted
 }
 
-/// The claim that `dead` announced last, if it won it.
-fn won(shared: &Shared, side: Side, dead: Index) -> Option<Announcement> {
-    let bits = shared.record(dead, record::ANNOUNCED).load(Ordering::Relaxed);
-    let claim = Announcement::read(bits, side)?;
-    if probe::mutant("an announcement counts as a win") {
-        return Some(claim);
-    }
-    let next = claim.position().wrapping_add(u64::from(claim.len()));
-    // SYNC(tail), SYNC(head): seeing a position beyond `next` shows the announcement of whoever claimed `next`.
-    let order = unless("position not acquired", Ordering::Acquire);
-    let cursor = Cursor::from_bits(shared.word(cursor_of(side)).load(order));
-    let cursor_distance = distance(cursor.position(), next);
-    let owner = match cursor_distance {
-        ..0 => return None,
-        0 if !probe::mutant("position word not consulted") => cursor.owner(),
-        // The claim of `next` knew its predecessor. Its announcement says so until its completion does, and
-        // whoever overwrote or cleared the announcement had completed it.
-        _ => successor_says(shared, side, next)
-            .or_else(|| announcements_say(shared, side, next))
-            .or_else(|| successor_says(shared, side, next).filter(|_| !probe::mutant("no second look")))??,
-    };
-    (owner == dead).then_some(claim)
-}
-
-/// The owner of the slot before `next`, as the stamp of `next` names it once its claimer has completed it;
-/// `Some(None)` from a later lap on: then everything below was completed long ago.
-fn successor_says(shared: &Shared, side: Side, next: u64) -> Option<Option<Owner>> {
-    let stamp = load(shared, next);
-    let lap = shared.geometry().capacity();
-    let completed = match side {
-        Side::Producers => stamp.distance_from(next) == 0 && stamp.phase() != Phase::Free,
-        Side::Consumers => stamp.is(next, Phase::Taken) || stamp.is(next.wrapping_add(lap), Phase::Free),
-    };
-    match completed {
-        true => Some(Some(stamp.prev())),
-        false if stamp.distance_from(next) > 0 => Some(None),
-        false => None,
-    }
-}
-
-/// The same from the announcement of any claim at `next`: the cursor had one owner while it stood there.
-fn announcements_say(shared: &Shared, side: Side, next: u64) -> Option<Option<Owner>> {
-    if probe::mutant("announcements not consulted") {
-        return None;
-    }
-    let participants = shared.geometry().participants();
-    (0..participants).filter_map(|index| Index::new(index, participants)).find_map(|index| {
-        // SYNC(announce): if it was overwritten, the stamp of `next` is there when we look again.
-        let order = unless("announcement not acquired", Ordering::Acquire);
-        let announced = Announcement::read(shared.record(index, record::ANNOUNCED).load(order), side)?;
-        (distance(announced.position(), next) == 0).then(|| Some(announced.prev()))
-    })
-}
-
 /// How many slots of the range are TAKEN by `owner`.
 fn slots_held(shared: &Shared, range: Adopted, owner: Index) -> u32 {
     slots_of(range.position(), range.len(), [Owner::NOBODY; 2])
@@ -273,8 +219,8 @@ pub(super) fn hold_by(shared: &Shared, range: Adopted, owner: Index) -> bool {
 /// Whether a living consumer forgot messages of its last claim. It must not adopt before it has dealt with them:
 /// its heir would have to hold two ranges.
 fn has_open_claim(shared: &Shared, author: Index) -> bool {
-    holds(shared, author, Side::Consumers)
-        .is_some_and(|(position, len)| ready_part(shared, Adopted::new(position, len)).is_some())
+    won(shared, Side::Consumers, author)
+        .is_some_and(|claim| ready_part(shared, Adopted::new(claim.position(), claim.len())).is_some())
 }
 
 /// From the first READY slot of the range to the last.
@@ -285,17 +231,6 @@ fn ready_part(shared: &Shared, range: Adopted) -> Option<Adopted> {
     let first = ready.next()?;
     let last = ready.last().unwrap_or(first);
     Some(Adopted::new(first, distance(last, first) as u32 + 1))
-}
-
-/// Each slot with the owner of the slot before it.
-fn slots_of(position: u64, len: u32, [first, others]: [Owner; 2]) -> impl Iterator<Item = (u64, Owner)> {
-    (0..len).map(move |i| (position.wrapping_add(u64::from(i)), if i == 0 { first } else { others }))
-}
-
-fn load(shared: &Shared, position: u64) -> Stamp {
-    // SYNC(ready), SYNC(free), SYNC(taken). The dead one had acquired what we touch, so no known execution needs
-    // this; recovery can afford it.
-    Stamp::from_bits(shared.stamp(position).load(Ordering::Acquire))
 }
 
 fn store(shared: &Shared, position: u64, stamp: Stamp) {

@@ -76,6 +76,14 @@ impl Sender {
         }
     }
 
+    /// Whether FREE, which the consumer writes every eighth of a lap, promises room. A spinning producer that read
+    /// HEAD would take that line from the consumer at every message.
+    #[inline]
+    pub(crate) fn glance(&self, shared: &Shared) -> bool {
+        let free = shared.word(at::FREE).load(Ordering::Relaxed);
+        self.limit != self.tail || self.tail.wrapping_sub(free) < shared.geometry().capacity()
+    }
+
     #[inline]
     pub(crate) fn publish(&mut self, shared: &Shared, claim: &mut Claim, len: u32, tag: u32) {
         if claim.len == 0 {

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use super::probe::with_mutant;
 use super::word::{Adopted, Announcement, Cursor, InHand, Phase, Stamp, ahead, distance};
 use super::world::{Action, World, memory};
-use super::{Author, Index, Kind, Nothing, Receiver, Sender, Settled, Side, init, occupancy, settle};
-use crate::layout::{Geometry, MAX_BATCH, record, shared as at};
+use super::{Author, Index, Kind, Receiver, Sender, Side, init, occupancy, settle};
+use crate::layout::{Geometry, MAX_BATCH};
 use crate::sync::Ordering;
 
 /// Positions around every edge of the formats.
@@ -215,121 +215,4 @@ fn every_rule_of_recovery_is_needed() {
         .map(|(_, rule)| rule)
         .collect();
     assert!(missed.is_empty(), "not missed when removed: {missed:?}");
-}
-
-/// A ring of four with two of each side, at the position 0.
-macro_rules! scripted {
-    ($shared:ident, $index:ident) => {
-        let (_memory, $shared) = memory(Geometry::new(4, 8, 4).unwrap());
-        init(&$shared, Kind::Mpmc, 0);
-        let $index = |i| Index::new(i, 4).unwrap();
-    };
-}
-
-#[test]
-fn a_message_in_a_dead_hand_is_delivered_again_and_says_so() {
-    scripted!(shared, index);
-    let mut sender = Sender::resume(Kind::Mpmc, &shared, index(0));
-    let mut claim = sender.claim(&shared, 1).unwrap();
-    sender.publish(&shared, &mut claim, 0, 7);
-    for attempt in 1..20 {
-        let (me, next) = (index(1 + attempt % 2), index(1 + (attempt + 1) % 2));
-        let mut receiver = Receiver::resume(Kind::Mpmc, &shared, me);
-        let mut claim = receiver.claim(&shared, 1).unwrap();
-        assert_eq!(claim.adopted, attempt > 1);
-        let found = receiver.look(&shared, &mut claim).unwrap();
-        assert_eq!((found.attempt, found.tag), (attempt.min(16) as u32, 7));
-        let settled = settle(&shared, Kind::Mpmc, me, Side::Consumers, Author::Consumer(next));
-        assert_eq!(settled, Settled::Done { adopted: 1, voided: 0 });
-    }
-}
-
-#[test]
-fn a_message_given_back_goes_to_whoever_takes_it() {
-    scripted!(shared, index);
-    let mut sender = Sender::resume(Kind::Mpmc, &shared, index(0));
-    let mut claim = sender.claim(&shared, 2).unwrap();
-    (0..2).for_each(|_| sender.publish(&shared, &mut claim, 0, 7));
-    let mut a = Receiver::resume(Kind::Mpmc, &shared, index(1));
-    let mut b = Receiver::resume(Kind::Mpmc, &shared, index(2));
-    let mut claim = a.claim(&shared, 2).unwrap();
-    a.look(&shared, &mut claim).unwrap();
-    a.give_back(&shared, &mut claim);
-    assert!(a.given_back(&shared) && a.claim(&shared, 1).unwrap_err() == Nothing::Midway);
-    assert!(super::adopt_given(&shared, index(1), index(2)));
-    assert!(!super::adopt_given(&shared, index(1), index(2)) && !a.given_back(&shared));
-    assert_eq!(a.claim(&shared, 1).unwrap_err(), Nothing::None);
-    let mut claim = b.claim(&shared, 9).unwrap();
-    // The second message was in the same claim, but nobody had looked at it.
-    for attempt in [2, 1] {
-        assert_eq!(b.look(&shared, &mut claim).unwrap().attempt, attempt);
-        b.release(&shared, &mut claim);
-    }
-    assert!(!b.has_adopted(&shared) && occupancy(&shared, Kind::Mpmc) == 0);
-}
-
-#[test]
-fn full_and_empty_are_told_from_midway() {
-    scripted!(shared, index);
-    let mut sender = Sender::resume(Kind::Mpmc, &shared, index(0));
-    let mut receiver = Receiver::resume(Kind::Mpmc, &shared, index(1));
-    assert_eq!(receiver.claim(&shared, 1).unwrap_err(), Nothing::None);
-    let mut claim = sender.claim(&shared, 9).unwrap();
-    assert_eq!(claim.len(), 4);
-    assert_eq!(receiver.claim(&shared, 1).unwrap_err(), Nothing::Midway);
-    (0..4).for_each(|_| sender.publish(&shared, &mut claim, 0, 0));
-    assert_eq!(sender.claim(&shared, 1).unwrap_err(), Nothing::None);
-    let mut claim = receiver.claim(&shared, 1).unwrap();
-    assert_eq!(sender.claim(&shared, 1).unwrap_err(), Nothing::Midway);
-    receiver.release(&shared, &mut claim);
-    assert_eq!(sender.claim(&shared, 2).unwrap().len(), 1);
-}
-
-#[test]
-fn a_producer_that_slept_for_ages_does_not_trust_its_frontier() {
-    scripted!(shared, index);
-    let mut sleeper = Sender::resume(Kind::Mpmc, &shared, index(0));
-    drop(sleeper.claim(&shared, 1)); // looks at all four slots
-    // 2^57 messages later: the old frontier would seem to be ahead.
-    let now = (1 << 57) + 16;
-    init(&shared, Kind::Mpmc, now - 4);
-    shared.word(at::TAIL).store(Cursor::new(now, index(1).into()).bits(), Ordering::Relaxed);
-    assert_eq!(sleeper.claim(&shared, 1).unwrap_err(), Nothing::None);
-}
-
-#[test]
-fn a_hostile_free_grants_nothing() {
-    let (_memory, shared) = memory(Geometry::new(4, 8, 2).unwrap());
-    init(&shared, Kind::Spsc, 9);
-    let mut sender = Sender::resume(Kind::Spsc, &shared, Index::new(0, 2).unwrap());
-    for lie in [10, 4, 1 << 40, u64::MAX, 1 << 63] {
-        shared.word(at::FREE).store(lie, Ordering::Relaxed);
-        shared.word(at::HEAD).store(lie, Ordering::Relaxed);
-        assert_eq!(sender.claim(&shared, 9).unwrap_err(), Nothing::None);
-    }
-    shared.word(at::HEAD).store(9, Ordering::Relaxed);
-    assert_eq!(sender.claim(&shared, 9).unwrap().len(), 4);
-}
-
-/// The recoverer of an heir once found its own half-given range in the way of the claim it was part of.
-#[test]
-fn a_claim_given_back_by_half_is_adopted_whole() {
-    for steps in 0..6 {
-        scripted!(shared, index);
-        let mut sender = Sender::resume(Kind::Mpmc, &shared, index(0));
-        let mut claim = sender.claim(&shared, 4).unwrap();
-        (0..4).for_each(|_| sender.publish(&shared, &mut claim, 0, 7));
-        let mut receiver = Receiver::resume(Kind::Mpmc, &shared, index(1));
-        let mut claim = receiver.claim(&shared, 4).unwrap();
-        receiver.release(&shared, &mut claim);
-        super::probe::killed_after(Some(steps), || receiver.give_back(&shared, &mut claim));
-        let settled = settle(&shared, Kind::Mpmc, index(1), Side::Consumers, Author::Heir);
-        assert_eq!(shared.record(index(1), record::ANNOUNCED).load(Ordering::Relaxed), Announcement::NONE);
-        assert!(matches!(settled, Settled::Done { .. }));
-        let mut receiver = Receiver::resume(Kind::Mpmc, &shared, index(1));
-        let mut claim = receiver.claim(&shared, 4).unwrap();
-        assert_eq!((claim.adopted, claim.len()), (true, 3));
-        (0..3).for_each(|_| receiver.release(&shared, &mut claim));
-        assert_eq!(sender.claim(&shared, 4).unwrap().len(), 4);
-    }
 }

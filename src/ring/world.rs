@@ -1,6 +1,8 @@
 //! A world for tests: participants of one ring in one thread, interleaved between operations and killed inside of
 //! them, next to a plain model of what every position holds. It panics as soon as the two differ.
 
+mod finish;
+
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use std::collections::BTreeMap;
@@ -210,6 +212,7 @@ impl World {
         let Actor { role: Role::Producer(sender), claim } = &mut self.actors[who] else { unreachable!() };
         let shared = &self.shared;
         let Some(current) = claim else {
+            let polled = sender.poll(shared);
             match killed_after(fuse, || sender.claim(shared, u32::from(how % 5))) {
                 Some(Ok(new)) => {
                     assert_eq!(ahead(new.position(), self.tail), 0, "claims follow each other");
@@ -218,14 +221,14 @@ impl World {
                     }
                     *claim = Some(new);
                 }
-                Some(Err(_)) => {}
+                Some(Err(nothing)) => assert_eq!(polled, Err(nothing)),
                 None => self.kill(who),
             }
             return;
         };
         let position = current.position();
         let key: u64 = super::word::distance(position, self.origin).try_into().unwrap();
-        if how % 8 == 0 {
+        if how.trailing_zeros() >= 3 {
             let done = killed_after(fuse, || sender.abandon(shared, current)).is_some();
             if done && current.len() == 0 {
                 *claim = None;
@@ -272,6 +275,8 @@ impl World {
                 }
                 return;
             }
+            // A range of which others took the rest looks like something until a claim has cleared it.
+            let polled = (!receiver.has_adopted(shared)).then(|| receiver.poll(shared));
             match killed_after(fuse, || receiver.claim(shared, u32::from(how % 5))) {
                 Some(Ok(new)) => {
                     if !new.adopted {
@@ -285,13 +290,16 @@ impl World {
                 Some(Err(Nothing::None)) => {
                     // Before a killed producer's successor has looked, the tail may be one behind.
                     assert!(ahead(self.tail, self.head) <= 0, "not empty");
+                    assert!(polled.is_none_or(|polled| polled == Err(Nothing::None)));
                 }
-                Some(Err(Nothing::Midway)) => {}
+                Some(Err(Nothing::Midway)) => {
+                    assert!(polled.is_none_or(|polled| polled == Err(Nothing::Midway)))
+                }
                 None => self.kill(who),
             }
             return;
         };
-        if how % 8 == 0 {
+        if how.trailing_zeros() >= 3 {
             match killed_after(fuse, || receiver.give_back(shared, current)) {
                 Some(()) => *claim = None,
                 None => self.kill(who),
@@ -345,74 +353,5 @@ impl World {
         if claim.as_ref().is_some_and(|claim| claim.len() == 0) {
             *claim = None;
         }
-    }
-
-    /// Lets the living finish, the dead be settled and the ring be drained, and checks what is left of it.
-    pub(super) fn finish(mut self) {
-        let participants = self.actors.len();
-        for round in 0..64 * participants as u64 + 8 * self.shared.geometry().capacity() {
-            for who in 0..participants {
-                let how = if round % 2 == 0 { 2 } else { 4 };
-                match self.actors[who].role {
-                    Role::Vacant => {}
-                    Role::Dead(_) if self.count(Side::Consumers) == 0 => {
-                        self.join(who, Side::Consumers, None)
-                    }
-                    Role::Dead(_) => {}
-                    Role::Producer(_) if self.actors[who].claim.is_some() => self.produce(who, 0, None),
-                    Role::Producer(_) => self.leave_or_abandon(who),
-                    Role::Consumer(_) => {
-                        self.consume(who, how, None);
-                        if self.actors[who].claim.is_none() {
-                            (0..participants).for_each(|dead| self.settle(who, dead, None));
-                        }
-                    }
-                }
-            }
-            if self.count(Side::Consumers) == 0 {
-                (0..participants).for_each(|who| {
-                    if self.count(Side::Consumers) == 0 && matches!(self.actors[who].role, Role::Vacant) {
-                        self.join(who, Side::Consumers, None);
-                    }
-                });
-            }
-        }
-        for actor in &self.actors {
-            assert!(matches!(actor.role, Role::Vacant | Role::Consumer(_)), "somebody could not be settled");
-        }
-        assert_eq!(occupancy(&self.shared, self.kind), 0, "not drained");
-        for (position, message) in &self.messages {
-            assert!(message.released || !message.sent, "the message at {position} is lost");
-        }
-        if self.kind == Kind::Mpmc {
-            let tail = sent(&self.shared, self.kind);
-            for i in 0..self.shared.geometry().capacity() {
-                let position = tail.wrapping_add(i);
-                let stamp =
-                    Stamp::from_bits(self.shared.stamp(position).load(crate::sync::Ordering::Relaxed));
-                assert!(stamp.is(position, Phase::Free), "slot {i} is not free: {stamp:?}");
-            }
-        }
-    }
-
-    fn leave_or_abandon(&mut self, who: usize) {
-        let Actor { role: Role::Producer(sender), claim } = &mut self.actors[who] else { return };
-        match sender.clean(&self.shared) {
-            true => self.actors[who].role = Role::Vacant,
-            // A forgotten claim: the next one makes it tombstones.
-            false => {
-                *claim = sender.claim(&self.shared, 1).ok();
-                if let Some(claim) = claim {
-                    if self.kind == Kind::Mpmc {
-                        self.tail = claim.position().wrapping_add(1);
-                    }
-                }
-            }
-        }
-    }
-
-    #[allow(dead_code)]
-    fn debug(&self, position: u64) -> (u64, Option<&Message>) {
-        (self.key(position), self.messages.get(&self.key(position)))
     }
 }

@@ -7,8 +7,8 @@ const WORDS: usize = 6;
 
 /// A small state, packed or being packed.
 ///
-/// One function, `System::layout`, serves both directions: it hands every field to [`Bits::field`], which either
-/// stores it or overwrites it.
+/// One function, `System::layout`, serves both directions: it hands every field to [`Bits::field`], which
+/// either stores it or overwrites it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Bits {
     words: [u64; WORDS],

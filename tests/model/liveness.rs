@@ -1,9 +1,10 @@
 //! Progress in the long run, asked of the whole graph of states once [`crate::search`] has found them all.
 //!
-//! *Drains* walks the progress steps backwards from the goal states, for every set of participants stopped for ever at
-//! once: bit `z` of a state's mask says that the goal for stopped set `z` can be reached without a step of anybody in
-//! `z`. *No livelock* removes states without a predecessor until none is left; what remains then lies on a cycle or
-//! behind one. Both speak of what can happen under a scheduler that may be kind, not of fairness.
+//! *Drains* walks the progress steps backwards from the goal states, for every set of participants stopped
+//! for ever at once: bit `z` of a state's mask says that the goal for stopped set `z` can be reached without
+//! a step of anybody in `z`. *No livelock* removes states without a predecessor until none is left; what
+//! remains then lies on a cycle or behind one. Both speak of what can happen under a scheduler that may be
+//! kind, not of fairness.
 
 use crate::search::Liveness;
 

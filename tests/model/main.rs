@@ -1,8 +1,10 @@
-//! The project's own model checker: the protocols of the ring and of sleeping and waking, explored exhaustively.
+//! The project's own model checker: the protocols of the ring and of sleeping and waking, explored
+//! exhaustively.
 //!
-//! These are models, not the code: every access to shared memory is one step of a participant that may be killed or
-//! stopped before it, and a breadth-first search visits every state that any schedule can reach. Each rule of the
-//! protocols can be removed by a named mutant, and for each mutant the search must find a violation.
+//! These are models, not the code: every access to shared memory is one step of a participant that may be
+//! killed or stopped before it, and a breadth-first search visits every state that any schedule can reach.
+//! Each rule of the protocols can be removed by a named mutant, and for each mutant the search must find a
+//! violation.
 //!
 //! ```text
 //! bits      packed states                     search    visits every state, shortest counter-example
@@ -13,9 +15,9 @@
 //!                            wait_world    kernel, property
 //! ```
 //!
-//! `cargo test --test model` runs every mutant and small correct configurations. The big ones take minutes and up to
-//! some gigabytes: `SEMRING_MODEL=full cargo test --release --test model`. Wherever the model is the same, the numbers
-//! of states are those of the C++ reference that the protocol was designed with.
+//! `cargo test --test model` runs every mutant and small correct configurations. The big ones take minutes
+//! and up to some gigabytes: `SEMRING_MODEL=full cargo test --release --test model`. Wherever the model is
+//! the same, the numbers of states are those of the C++ reference that the protocol was designed with.
 
 mod bits;
 mod liveness;

@@ -1,17 +1,19 @@
 //! The MPMC ring: its shared words, its participants, the rules that can be removed.
 //!
-//! `tail` and `head` name the winner of the last claim; every stamp carries the owner of the claim before its position;
-//! a claim is announced and then won by one CAS. See section 5 of `docs/design.md` for the protocol, and `ring_ops.rs`
-//! (push, pop, redelivery), `ring_give.rs` (giving back), `ring_recover.rs` (the dead) and `ring_world.rs` (the kernel and
-//! the properties) for the steps.
+//! `tail` and `head` name the winner of the last claim; every stamp carries the owner of the claim before its
+//! position; a claim is announced and then won by one CAS. See section 5 of `docs/design.md` for the
+//! protocol, and `ring_ops.rs` (push, pop, redelivery), `ring_give.rs` (giving back), `ring_recover.rs` (the
+//! dead) and `ring_world.rs` (the kernel and the properties) for the steps.
 //!
-//! *Modelled:* every access to a shared word is one step. Any participant may be killed before any step (the kernel then
-//! drops its lease and LOCK at once), and any set of participants that hold nothing may be stopped for ever. The living
-//! recover the dead under LOCK, and dead indices are registered again, on the same side or (`turns`) on the other.
-//! Batches, abandoned grants, positions that wrap, attempt counts and messages given back are modelled.
+//! *Modelled:* every access to a shared word is one step. Any participant may be killed before any step (the
+//! kernel then drops its lease and LOCK at once), and any set of participants that hold nothing may be
+//! stopped for ever. The living recover the dead under LOCK, and dead indices are registered again, on the
+//! same side or (`turns`) on the other. Batches, abandoned grants, positions that wrap, attempt counts and
+//! messages given back are modelled.
 //!
-//! *Not modelled:* orderings weaker than sequential consistency (loom checks those), sleeping and waking (`wait.rs`),
-//! a peer that breaks the protocol, leaving in good order (it is a death with less to recover), the frontier caches.
+//! *Not modelled:* orderings weaker than sequential consistency (loom checks those), sleeping and waking
+//! (`wait.rs`), a peer that breaks the protocol, leaving in good order (it is a death with less to recover),
+//! the frontier caches.
 
 use crate::bits::{Bits, coded};
 
@@ -81,6 +83,8 @@ pub(crate) enum Mutant {
     AttemptsCountedLate,
     /// GIVEN is set before the stamp is TAKEN.
     GivenBeforeStamped,
+    /// A batch that is given back is recorded without the part that was released before.
+    PartRecorded,
     /// The taker clears the owner's `ado` before it has moved the stamps.
     OwnerClearedFirst,
     /// The owner claims anew while it has given something back that nobody took.

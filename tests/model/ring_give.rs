@@ -1,15 +1,20 @@
 //! Giving a claimed message back: what a live consumer does whose lease on a message is dropped in a panic.
 //!
 //! ```text
-//! giver   ado[me] = (pos, 1)    stamp = TAKEN(me, attempts 1, prev)    ado[me] |= GIVEN       no LOCK needed
+//! giver   no LOCK: ado[me] = the claim; each stamp READY -> TAKEN(me, attempts 1, prev); ado[me] |= GIVEN
 //!         a redelivered message is in ado already: only the flag is set
-//! taker   LOCK; ado[owner] still GIVEN, own ado empty: ado[me] = range, each stamp TAKEN(owner) -> TAKEN(me),
-//!         ado[owner] = none; unlock
-//! owner   before it claims anything again: ado[me] == none, or under LOCK clears GIVEN and serves the range itself
+//! taker   LOCK; own ado empty, ado[owner] still GIVEN: ado[me] = range; each stamp TAKEN(owner) ->
+//!         TAKEN(me); ado[owner] = none; unlock
+//! owner   before it claims again: ado[me] == none, or under LOCK clears GIVEN and serves the range itself
 //! ```
 //!
-//! A dead owner's GIVEN range is recovered like any adopted range, and one who inherits the index inherits the flag.
-//! *Checked:* the others drain the ring though the owner is stopped for ever.
+//! A batch is given back with all that is left of it, VOIDs freed. `ado` records the whole claim even if some
+//! of it was released: with less, one who registers the index of a giver that died half way would inherit the
+//! range, could not adopt the rest of the claim over it, and would go live with the claim unsettled (mutant
+//! `PartRecorded`).
+//!
+//! A dead owner's GIVEN range is recovered like any adopted range, and one who inherits the index inherits
+//! the flag. *Checked:* the others drain the ring though the owner is stopped for ever.
 
 use crate::ring::{Adopted, Mutant, NOBODY, Part, Pc, Phase, Ring, State};
 use crate::search::Steps;
@@ -18,8 +23,7 @@ impl Ring {
     /// Offers to give back what `g` is about to release; the message is due again from here on.
     pub(crate) fn may_give(&self, now: &State, g: usize, begin: Pc, steps: &mut Steps<State>) {
         let r = now.part[g];
-        let single = begin == Pc::GiveFlag || r.i + 1 == r.k;
-        if now.gives < self.config.gives && single {
+        if now.gives < self.config.gives {
             let mut s = *now;
             s.gives += 1;
             s.delivered &= !(1 << s.payload[self.slot(self.add(r.pos, r.i))][0]);
@@ -67,19 +71,33 @@ impl Ring {
         let x = self.slot(at);
         match r.pc {
             Pc::GiveRecord => {
-                s.ado[g] = Adopted { k: 1, pos: at, given: self.is(Mutant::GivenBeforeStamped) };
+                let given = self.is(Mutant::GivenBeforeStamped);
+                s.ado[g] = Adopted { k: r.k, pos: r.pos, given };
+                if self.is(Mutant::PartRecorded) {
+                    s.ado[g] = Adopted { k: r.k - r.i, pos: at, given };
+                }
                 r.pc = Pc::GiveStamp;
             }
             Pc::GiveStamp => {
                 let prev = self.prev_of(&r, r.i, g);
+                let void = r.v >> r.i & 1 == 1;
+                let expected = if void { Phase::Void } else { Phase::Ready };
                 let stamp = &mut s.stamp[x];
-                if !(stamp.pos == at && stamp.phase == Phase::Ready) {
+                if !(stamp.pos == at && stamp.phase == expected) {
                     steps.fail("S2 giving back a slot that is not its own");
                 }
-                (stamp.phase, stamp.own, stamp.tries, stamp.prev) = (Phase::Taken, g as u8, 1, prev);
-                r.pc = Pc::GiveFlag;
-                if self.is(Mutant::GivenBeforeStamped) {
-                    r = Part::default();
+                if void {
+                    (stamp.pos, stamp.phase, stamp.prev) =
+                        (self.add(at, self.config.slots), Phase::Free, prev);
+                } else {
+                    (stamp.phase, stamp.own, stamp.tries, stamp.prev) = (Phase::Taken, g as u8, 1, prev);
+                }
+                r.i += 1;
+                if r.i == r.k {
+                    (r.i, r.pc) = (0, Pc::GiveFlag);
+                    if self.is(Mutant::GivenBeforeStamped) {
+                        r = Part::default();
+                    }
                 }
             }
             Pc::GiveFlag => {

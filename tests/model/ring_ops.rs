@@ -1,7 +1,7 @@
 //! Push, pop and redelivery, one access to shared memory a step.
 //!
-//! A participant between operations also decides here to recover somebody, to take what another gave back, or to give
-//! back what it holds; those steps are in `ring_recover.rs` and `ring_give.rs`.
+//! A participant between operations also decides here to recover somebody, to take what another gave back, or
+//! to give back what it holds; those steps are in `ring_recover.rs` and `ring_give.rs`.
 
 use crate::ring::{MOST_TRIES, Mutant, Part, Pc, Phase, Ring, State};
 use crate::search::Steps;

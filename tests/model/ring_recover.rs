@@ -1,10 +1,10 @@
 //! Recovery of a dead participant by a living one, or by whoever registers its index, under LOCK.
 //!
-//! A consumer's adopted range comes first, then the announced claim of either side: did it win? The evidence is, in this
-//! order, the position word while it still says `q` (the end of the claim), `stamp[q]` once it is published, an
-//! announcement of a claim at `q` by anybody of that side, and `stamp[q]` once more. A dead producer's unpublished slots
-//! become VOID; a dead consumer's unread ones are adopted, or left for another if the author cannot adopt. The record is
-//! cleared last, so that the author may die anywhere.
+//! A consumer's adopted range comes first, then the announced claim of either side: did it win? The evidence
+//! is, in this order, the position word while it still says `q` (the end of the claim), `stamp[q]` once it is
+//! published, an announcement of a claim at `q` by anybody of that side, and `stamp[q]` once more. A dead
+//! producer's unpublished slots become VOID; a dead consumer's unread ones are adopted, or left for another
+//! if the author cannot adopt. The record is cleared last, so that the author may die anywhere.
 
 use crate::ring::{Adopted, Claim, Mutant, NOBODY, Part, Pc, Phase, Ring, State};
 use crate::search::Steps;

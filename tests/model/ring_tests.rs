@@ -27,7 +27,8 @@ macro_rules! hold {
     )*};
 }
 
-/// A test for each: with the rule removed the search finds a violation, and with it (when all is asked for) none.
+/// A test for each: with the rule removed the search finds a violation, and with it (when all is asked for)
+/// none.
 macro_rules! mutants {
     ($($name:ident: $mutant:ident breaks $rule:literal, $config:expr;)*) => {$(
         #[test]
@@ -50,6 +51,9 @@ hold! { if true;
     };
     attempts_are_counted: 22723, Config { counts: true, ..ONE_TO_TWO };
     giving_back: 116871, Config { gives: 2, ..GIVING };
+    giving_back_a_batch: 86288, Config {
+        slots: 3, batch: 3, messages: [3, 0, 0, 0], restarts: 1, consumers: 1, ..GIVING
+    };
     turning: 38501, Config { restarts: 1, turns: true, messages: [1, 1, 1, 0], ..ONE_TO_TWO };
 }
 
@@ -67,21 +71,37 @@ hold! { if full();
     three_consumers_batches: 3588417, Config { batch: 2, ..ONE_TO_THREE };
     three_producers: 2519940, Config { producers: 3, consumers: 1, messages: [2, 1, 1, 0], ..BASE };
     one_to_two_batches_two_restarts: 9470803, Config { batch: 2, kills: 3, restarts: 2, ..ONE_TO_TWO };
-    one_to_two_batches_abandoned: 491327, Config { batch: 2, kills: 1, restarts: 1, abandons: true, ..ONE_TO_TWO };
+    one_to_two_batches_abandoned: 491327, Config {
+        batch: 2, kills: 1, restarts: 1, abandons: true, ..ONE_TO_TWO
+    };
     giving_back_index_reuse: 1975264, Config { gives: 2, kills: 2, restarts: 1, ..GIVING };
     giving_back_three_consumers: 6201588, Config { kills: 2, consumers: 3, ..GIVING };
-    giving_back_batches_abandoned: 559731, Config { kills: 2, batch: 2, abandons: true, ..GIVING };
-    turning_twice: 927484, Config { kills: 2, restarts: 2, turns: true, messages: [1, 1, 1, 0], ..MANY_TO_ONE };
-    giving_back_two_to_two: 0, Config { kills: 1, producers: 2, messages: [2, 1, 0, 0], ..GIVING };
-    giving_back_three_consumers_twice: 0, Config { kills: 1, gives: 2, consumers: 3, ..GIVING };
-    giving_back_clearing: 0, Config {
+    giving_back_batches_abandoned: 635223, Config { kills: 2, batch: 2, abandons: true, ..GIVING };
+    turning_twice: 927484, Config {
+        kills: 2, restarts: 2, turns: true, messages: [1, 1, 1, 0], ..MANY_TO_ONE
+    };
+    giving_back_two_to_two: 2802879, Config { kills: 1, producers: 2, messages: [2, 1, 0, 0], ..GIVING };
+    giving_back_three_consumers_twice: 5769712, Config { kills: 1, gives: 2, consumers: 3, ..GIVING };
+    giving_back_clearing: 3239186, Config {
         kills: 2, restarts: 1, clears: true, abandons: true, start: 46, ..GIVING
     };
-    giving_back_batches_two_restarts: 0, Config { kills: 2, restarts: 2, batch: 2, ..GIVING };
-    giving_back_and_turning: 0, Config {
+    giving_back_batches_two_restarts: 11347670, Config { kills: 2, restarts: 2, batch: 2, ..GIVING };
+    giving_back_and_turning: 24779319, Config {
         kills: 2, restarts: 2, turns: true, gives: 2, messages: [2, 1, 0, 0], ..GIVING
     };
-    giving_back_one_slot: 0, Config { slots: 1, kills: 2, restarts: 1, gives: 3, ..GIVING };
+    giving_back_batches_of_three: 24822183, Config {
+        slots: 3, batch: 3, messages: [3, 0, 0, 0], restarts: 1, ..GIVING
+    };
+    one_to_two_batches_abandoned_two_deaths: 21989016, Config {
+        batch: 2, restarts: 1, abandons: true, messages: [3, 0, 0, 0], ..ONE_TO_TWO
+    };
+    two_to_one_batches_abandoned: 19839440, Config {
+        consumers: 1, batch: 2, restarts: 1, abandons: true, messages: [2, 2, 0, 0], ..BASE
+    };
+    one_to_two_batches_of_three: 26757381, Config {
+        slots: 3, batch: 3, restarts: 1, messages: [3, 0, 0, 0], ..ONE_TO_TWO
+    };
+    giving_back_one_slot: 1305207, Config { slots: 1, kills: 2, restarts: 1, gives: 3, ..GIVING };
 }
 
 mutants! {
@@ -112,10 +132,15 @@ mutants! {
     attempts_reset: AttemptsReset breaks "A2", GIVING;
     attempts_counted_late: AttemptsCountedLate breaks "A1", GIVING;
     given_before_stamped: GivenBeforeStamped breaks "L", Config { kills: 0, ..GIVING };
+    part_recorded: PartRecorded breaks "L", Config {
+        slots: 3, batch: 3, messages: [3, 0, 0, 0], restarts: 1, consumers: 1, ..GIVING
+    };
     owner_cleared_first: OwnerClearedFirst breaks "L", GIVING;
     claims_while_given: ClaimsWhileGiven breaks "L", Config { restarts: 1, ..GIVING };
     claims_while_given_and_gives_again: ClaimsWhileGiven breaks "L", Config { kills: 0, gives: 2, ..GIVING };
     takes_back_unlocked: TakesBackUnlocked breaks "S2", Config { kills: 0, ..GIVING };
     takes_over_unfinished: TakesOverUnfinished breaks "L", Config { gives: 2, ..GIVING };
-    turns_unrecovered: TurnsUnrecovered breaks "L", Config { producers: 1, restarts: 1, turns: true, ..SMALL };
+    turns_unrecovered: TurnsUnrecovered breaks "L", Config {
+        producers: 1, restarts: 1, turns: true, ..SMALL
+    };
 }

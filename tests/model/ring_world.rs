@@ -1,12 +1,16 @@
 //! The kernel and the properties of the ring model: who may die and be born, and what must hold.
 //!
-//! * S1 nothing torn, never published or abandoned is delivered; S2 nobody stores over a stamp that is not its own
+//! * S1 nothing torn, never published or abandoned is delivered; S2 nobody stores over a stamp that is not
+//!   its own
 //! * S3 no message is delivered twice unless its consumer died holding it or gave it back
-//! * S4 the messages of one producer are claimed in order; S5 a drained, clean ring has lost no acknowledged message
-//! * A1 whoever is handed a message is told an attempt above everybody's before; A2 a stamp's count never falls
-//! * L  for every set Z of live participants that hold nothing (no unfinished claim, nothing adopted unless given back,
-//!   not LOCK): with Z stopped for ever and a live consumer outside Z, the others can send and drain everything,
-//!   recover every dead participant and leave all slots free, without further deaths, registrations or gifts
+//! * S4 the messages of one producer are claimed in order; S5 a drained, clean ring has lost no acknowledged
+//!   message
+//! * A1 whoever is handed a message is told an attempt above everybody's before; A2 a stamp's count never
+//!   falls
+//! * L  for every set Z of live participants that hold nothing (no unfinished claim, nothing adopted unless
+//!   given back, not LOCK): with Z stopped for ever and a live consumer outside Z, the others can send and
+//!   drain everything, recover every dead participant and leave all slots free, without further deaths,
+//!   registrations or gifts
 
 use crate::bits::Bits;
 use crate::ring::{Adopted, Claim, Mutant, NOBODY, Part, Pc, Phase, Ring, Stamp, State, Word};

@@ -1,10 +1,12 @@
 //! Breadth-first search of every reachable state of a small system of communicating participants.
 //!
-//! A [`System`] says which states follow a state; [`explore`] visits them all, each once, stops at the first violation
-//! and rebuilds the shortest path to it. States are kept bit-packed in one arena, found again through an open-addressing
-//! table of indices, and remember only their parent. Progress in the long run is asked of [`crate::liveness`].
+//! A [`System`] says which states follow a state; [`explore`] visits them all, each once, stops at the first
+//! violation and rebuilds the shortest path to it. States are kept bit-packed in one arena, found again
+//! through an open-addressing table of indices, and remember only their parent. Progress in the long run is
+//! asked of [`crate::liveness`].
 //!
-//! The search knows nothing of rings or sleepers, and checks interleavings only: every step is atomic and seen by all.
+//! The search knows nothing of rings or sleepers, and checks interleavings only: every step is atomic and
+//! seen by all.
 
 use crate::bits::Bits;
 use crate::liveness;
@@ -81,7 +83,8 @@ pub(crate) trait System {
     /// Judges a state; `moves` says whether a step of progress leaves it.
     fn check(&self, state: &Self::State, moves: bool) -> Verdict;
 
-    /// For each set of participants stopped for ever (bit number = the set), whether the others have achieved it all.
+    /// For each set of participants stopped for ever (bit number = the set), whether the others have achieved
+    /// it all.
     fn goals(&self, _: &Self::State) -> u32 {
         0
     }

@@ -1,29 +1,33 @@
 //! Sleeping and waking: the words, the kernel's semaphores, the rules that can be removed.
 //!
-//! A sleeper arms (park word, bitmap, membarrier), looks again and sleeps on its wake semaphore; a publisher stores,
-//! reads the bitmap without a fence and posts. See section 6 of `docs/design.md` for the protocol; `wait_steps.rs` has
-//! the steps of a participant, `wait_world.rs` the kernel and the property.
+//! A sleeper arms (park word, bitmap, membarrier), looks again and sleeps on its wake semaphore; a publisher
+//! stores, reads the bitmap without a fence and posts. See section 6 of `docs/design.md` for the protocol;
+//! `wait_steps.rs` has the steps of a participant, `wait_world.rs` the kernel and the property.
 //!
 //! *Modelled:*
-//! * Every access to shared memory and every system call is one step. A participant may be killed, or stopped for ever,
-//!   before any step, and a sleeper may time out.
-//! * TSO: the two plain stores of the hot path (a message published, a slot freed) wait in their owner's store buffer
-//!   until flushed: at any moment by themselves, by the owner's next RMW or system call, by another's membarrier.
-//! * A killed participant takes no step; its buffer drains; then, as one step, the kernel undoes its presence and its
-//!   locks and posts every wake semaphore (the obituary).
+//! * Every access to shared memory and every system call is one step. A participant may be killed, or stopped
+//!   for ever, before any step, and a sleeper may time out.
+//! * TSO: the two plain stores of the hot path (a message published, a slot freed) wait in their owner's
+//!   store buffer until flushed: at any moment by themselves, by the owner's next RMW or system call, by
+//!   another's membarrier.
+//! * A killed participant takes no step; its buffer drains; then, as one step, the kernel undoes its presence
+//!   and its locks and posts every wake semaphore (the obituary).
 //! * A wake semaphore is binary, posts saturate: the hardest case, the real one only adds spurious wake-ups.
-//! * A CAS on a park word succeeds if the word was not written since it was loaded: an epoch that never wraps.
+//! * A CAS on a park word succeeds if the word was not written since it was loaded: an epoch that never
+//!   wraps.
 //! * An outsider (a registrant or an opener) may take LOCK once, and be killed or stopped while it holds it.
-//! * A sleeper that saw somebody midway through the position it needs sleeps with a limit and looks again (`poll`).
+//! * A sleeper that saw somebody midway through the position it needs sleeps with a limit and looks again
+//!   (`poll`).
 //! * After any completed operation a participant may stay in its caller's code for ever.
 //! * A consumer may give its message back (`gives`) and a live one may take it under LOCK, each as one step.
 //!
-//! *Not modelled:* the ring's claims and the repair of one dead participant are single steps (`ring.rs` has them);
-//! index reuse, the rule about generations of joiners, orderings weaker than TSO.
+//! *Not modelled:* the ring's claims and the repair of one dead participant are single steps (`ring.rs` has
+//! them); index reuse, the rule about generations of joiners, orderings weaker than TSO.
 //!
-//! Participants of one side are interchangeable: states are kept up to permutation. That is exact because whoever goes
-//! through a set of participants may do so in any order. With `lowest_first` it goes from the lowest index up and no
-//! states are merged, which is the system that the C++ reference explores with its own reduction switched off.
+//! Participants of one side are interchangeable: states are kept up to permutation. That is exact because
+//! whoever goes through a set of participants may do so in any order. With `lowest_first` it goes from the
+//! lowest index up and no states are merged, which is the system that the C++ reference explores with its own
+//! reduction switched off.
 
 use crate::bits::{Bits, coded};
 use crate::search::pack;

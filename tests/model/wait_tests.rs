@@ -27,7 +27,8 @@ macro_rules! hold {
     )*};
 }
 
-/// A test for each: with the rule removed the search finds a violation, and with it (when all is asked for) none.
+/// A test for each: with the rule removed the search finds a violation, and with it (when all is asked for)
+/// none.
 macro_rules! mutants {
     ($($name:ident: $mutant:ident breaks $rule:literal, $config:expr;)*) => {$(
         #[test]
@@ -54,7 +55,9 @@ hold! { if full();
         items: 2, kills: 2, stops: 1, timeouts: 2, outsider: true, cycles: true, ..BASE
     };
     two_for_two: 459884, Config { kills: 1, stops: 1, cycles: true, ..TWO_FOR_TWO };
-    two_for_two_outsider: 1166201, Config { kills: 1, timeouts: 1, outsider: true, cycles: true, ..TWO_FOR_TWO };
+    two_for_two_outsider: 1166201, Config {
+        kills: 1, timeouts: 1, outsider: true, cycles: true, ..TWO_FOR_TWO
+    };
     two_from_two: 365305, Config { slots: 1, kills: 1, stops: 1, cycles: true, ..TWO_FROM_TWO };
     two_from_two_outsider: 1248273, Config {
         slots: 1, kills: 1, timeouts: 1, outsider: true, cycles: true, ..TWO_FROM_TWO
@@ -69,7 +72,9 @@ hold! { if full();
     giving_back_twice: 650517, Config { gives: 2, stops: 1, cycles: true, ..TWO_FOR_TWO };
     giving_back_outsider: 316270, Config { gives: 1, stops: 1, outsider: true, cycles: true, ..ONE_TO_TWO };
     giving_back_timeouts: 1004843, Config { gives: 2, timeouts: 1, kills: 1, outsider: true, ..ONE_TO_TWO };
-    giving_back_three_consumers: 4946032, Config { gives: 1, stops: 1, consumers: 3, ..TWO_FOR_TWO };
+    giving_back_three_consumers: 4946032, Config {
+        gives: 1, stops: 1, items: 1, consumers: 3, ..TWO_FOR_TWO
+    };
 }
 
 // The C++ reference without its reduction goes through sets from the lowest index up: the numbers must agree.
@@ -110,5 +115,7 @@ mutants! {
     end_ring_first: EndRingFirst breaks "end of stream with", BASE;
     silent_gift: SilentGift breaks "a message given back", Config { gives: 1, ..ONE_TO_TWO };
     gift_not_rechecked: GiftNotRechecked breaks "a message given back", Config { gives: 1, ..ONE_TO_TWO };
-    end_ignores_gifts: EndIgnoresGifts breaks "end of stream while", Config { gives: 1, outsider: true, ..ONE_TO_TWO };
+    end_ignores_gifts: EndIgnoresGifts breaks "end of stream while", Config {
+        gives: 1, outsider: true, ..ONE_TO_TWO
+    };
 }

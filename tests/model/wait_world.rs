@@ -1,15 +1,16 @@
 //! The kernel and the property of the sleep model.
 //!
-//! In every state where nothing moves by itself (deaths, stops, time-outs and the callers' decisions apart), for every
-//! live sleeper that is not stopped:
-//! * a consumer asleep: no acknowledged message is takeable, none was given back, the end of the stream is not due,
-//!   nobody dead is unrepaired
+//! In every state where nothing moves by itself (deaths, stops, time-outs and the callers' decisions apart),
+//! for every live sleeper that is not stopped:
+//! * a consumer asleep: no acknowledged message is takeable, none was given back, the end of the stream is
+//!   not due, nobody dead is unrepaired
 //! * a producer asleep: no slot is free, the disconnection is not due
 //!
-//! Exempt, because a stopped participant itself stands in the way: a slot that it has claimed; a message whose send (a
-//! slot whose receive, a message whose giving back) it has not finished; repair, and what needs it, while it holds LOCK. Noted and not a violation:
-//! the only wake-up went to a participant that was stopped before it acted on it, which takes `wake: 1`; with `poll`
-//! off also messages behind the slot of a producer stopped between publishing and posting.
+//! Exempt, because a stopped participant itself stands in the way: a slot that it has claimed; a message
+//! whose send (a slot whose receive, a message whose giving back) it has not finished; repair, and what needs
+//! it, while it holds LOCK. Noted and not a violation: the only wake-up went to a participant that was
+//! stopped before it acted on it, which takes `wake: 1`; with `poll` off also messages behind the slot of a
+//! producer stopped between publishing and posting.
 //!
 //! The end of the stream is never reported while a message waits (checked where it is reported).
 
