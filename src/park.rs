@@ -112,11 +112,13 @@ pub(crate) enum Waited {
     Cancelled,
 }
 
+#[inline]
 fn park_word(mem: &Shared, index: Index) -> &AtomicU64 {
     mem.record(index, record::PARK)
 }
 
 /// The bitmap of a side's sleepers.
+#[inline]
 pub(crate) fn sleepers(mem: &Shared, side: Side) -> &AtomicU64 {
     mem.word(shared::SLEEPERS + LINE * side as usize)
 }
@@ -185,15 +187,18 @@ pub(crate) enum Woke {
 #[inline]
 pub(crate) fn wake<W: Waker>(mem: &Shared, side: Side, me: Index, waker: &W) -> Woke {
     waker.publisher_barrier();
-    let sleeping = sleepers(mem, side).load(Ordering::Acquire) & !me.bit(); // SYNC(sleepers)
-    if sleeping == 0 {
-        Woke::Enough
-    } else {
-        wake_some(mem, sleeping & mem.geometry().everybody(), me, waker)
-    }
+    let sleeping = sleepers(mem, side).load(Ordering::Acquire); // SYNC(sleepers)
+    if sleeping == 0 { Woke::Enough } else { wake_others(mem, sleeping, me, waker) }
 }
 
 #[cold]
+fn wake_others<W: Waker>(mem: &Shared, sleeping: u64, me: Index, waker: &W) -> Woke {
+    match sleeping & mem.geometry().everybody() & !me.bit() {
+        0 => Woke::Enough,
+        others => wake_some(mem, others, me, waker),
+    }
+}
+
 fn wake_some<W: Waker>(mem: &Shared, mut sleeping: u64, me: Index, waker: &W) -> Woke {
     let mut wanted = WAKE_AT_ONCE;
     let mut woke = Woke::Nobody;

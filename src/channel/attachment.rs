@@ -53,6 +53,7 @@ impl Attachment {
         if self.generation.is_current() { Ok(()) } else { Err(Error::Forked) }
     }
 
+    #[inline]
     pub(crate) fn is_ours(&self) -> bool {
         self.generation.is_current()
     }
@@ -70,26 +71,31 @@ impl Attachment {
         self.header.kind == Kind::Spsc
     }
 
+    #[inline]
     pub(crate) fn fences(&self) -> bool {
         self.header.wake == WakeMode::Fence
     }
 
     /// Participants of that side that ever registered.
+    #[inline]
     pub(crate) fn joins(&self, side: Side) -> &AtomicU64 {
         self.mem.word(shared::JOINS + 8 * side as usize)
     }
 
     /// Changes among the participants of that side that its peers should look at.
+    #[inline]
     pub(crate) fn changes(&self, side: Side) -> &AtomicU64 {
         self.mem.word(shared::CHANGES + LINE * side as usize)
     }
 
     /// A word of the counters' line.
+    #[inline]
     pub(crate) fn counter(&self, offset: usize) -> &AtomicU64 {
         self.mem.word(offset)
     }
 
     /// Consumers that have given a message back.
+    #[inline]
     pub(crate) fn given(&self) -> &AtomicU64 {
         self.mem.word(shared::GIVEN)
     }

@@ -142,16 +142,10 @@ impl Consumer {
         }
     }
 
+    #[inline]
     fn check(&self, found: &Found) -> Result<()> {
-        let most = self.participant.channel.header.geometry.message_size();
-        if found.len as usize <= most {
-            return Ok(());
-        }
-        Err(Error::Corrupt {
-            what: "message length",
-            found: found.len.into(),
-            expected: format!("at most {most}"),
-        })
+        let most = self.participant.channel.mem().geometry().message_size();
+        if found.len as usize <= most { Ok(()) } else { Err(too_long(found.len, most)) }
     }
 
     /// Frees the claim's next slot, and wakes whoever waits for room.
@@ -292,6 +286,7 @@ impl Consumer {
             }
             self.participant.wake(Side::Producers);
         }
+        self.participant.count(batch.len());
         Ok(batch.len())
     }
 
@@ -363,6 +358,11 @@ impl<'a> IntoIterator for &'a mut Consumer {
 }
 
 super::handle!(Consumer);
+
+#[cold]
+fn too_long(len: u32, most: usize) -> Error {
+    Error::Corrupt { what: "message length", found: len.into(), expected: format!("at most {most}") }
+}
 
 pub(crate) fn recv_error(stop: Stop) -> RecvError {
     match stop {

@@ -14,6 +14,7 @@ mod lease;
 mod lifecycle;
 mod message;
 mod options;
+mod pace;
 mod participant;
 mod producer;
 mod recovery;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::attachment::Attachment;
 use super::header::WhenNoConsumer;
 use super::lifecycle::Lock;
+use super::pace::Pace;
 use super::recovery;
 use super::set::Snapshot;
 use crate::error::{Error, Result};
@@ -18,7 +19,7 @@ use crate::layout::{record, shared};
 use crate::os;
 use crate::park::{self, Look, Poll, Sleeper, Slept, Waited, Waker};
 use crate::ring::{Claim, Index, Shared, Side};
-use crate::sync::{Ordering, compiler_fence, fence, spin_loop};
+use crate::sync::{Ordering, compiler_fence, fence};
 
 /// Operations after which a participant that never blocks looks at the leases all the same.
 const CHECKUP: u64 = 256;
@@ -26,10 +27,6 @@ const CHECKUP: u64 = 256;
 const SUSPICION: Duration = Duration::from_millis(1);
 /// Between two looks of a caller that polls.
 const GLANCE: Duration = Duration::from_micros(20);
-/// Longest time of spinning before sleeping. A wake-up costs some 50 us, so spinning as long doubles it at worst.
-const SPIN: Duration = Duration::from_micros(20);
-/// Spinning that never pays shrinks down to this.
-const SPIN_LEAST: Duration = Duration::from_micros(1);
 /// Limits of a sleep while somebody is midway through the slot that we need: it may be stopped, and posts nothing then.
 const MIDWAY: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(64));
 
@@ -106,11 +103,12 @@ pub(crate) struct Participant<E: End> {
     base: u64,
     /// The other side's change counter as we last saw it.
     changes: u64,
-    /// Operations until the next look at the leases.
-    countdown: u64,
+    /// Messages so far, and with how many of them the next look at the leases is due.
+    count: u64,
+    checkup_at: u64,
     suspected: Instant,
     glance_again: Instant,
-    spin: Duration,
+    pace: Pace,
     /// What makes this handle unusable for good.
     broken: Option<Error>,
 }
@@ -160,10 +158,11 @@ impl<E: End> Participant<E> {
             seen,
             base,
             changes,
-            countdown: CHECKUP.min(channel.header.geometry.capacity()),
+            count: 0,
+            checkup_at: CHECKUP.min(channel.header.geometry.capacity()),
             suspected: Instant::now(),
             glance_again: Instant::now(),
-            spin: SPIN,
+            pace: Pace::new(),
             broken: None,
             channel,
         })
@@ -182,11 +181,17 @@ impl<E: End> Participant<E> {
     pub(crate) fn begin(&mut self) -> Result<(), Stop> {
         self.channel.check_fork()?;
         let changed = self.channel.changes(E::SIDE.other()).load(Ordering::Relaxed) != self.changes; // a hint
-        self.countdown = self.countdown.saturating_sub(1);
-        if changed || self.countdown == 0 || self.pending.is_some() || self.broken.is_some() {
+        self.count += 1;
+        if changed || self.count >= self.checkup_at || self.pending.is_some() {
             return self.checkup();
         }
         Ok(())
+    }
+
+    /// Messages of a batch beyond the one that `begin` has counted.
+    #[inline]
+    pub(crate) fn count(&mut self, messages: usize) {
+        self.count += (messages as u64).saturating_sub(1);
     }
 
     #[cold]
@@ -199,13 +204,13 @@ impl<E: End> Participant<E> {
             self.wake_both();
         }
         // Removed is a state, not news: a call that reports it leaves the next one to look again.
-        self.countdown = 1;
+        self.checkup_at = 0;
         self.changes = self.channel.changes(E::SIDE.other()).load(Ordering::Acquire); // SYNC(changes)
         match self.look_around(false)?.0 {
             // A consumer drains first; the end of the stream is found when nothing is left.
             Look::Gone if E::SIDE == Side::Producers => Err(self.disconnected()),
             _ => {
-                self.countdown = CHECKUP.min(self.channel.header.geometry.capacity());
+                self.checkup_at = self.count + CHECKUP.min(self.channel.header.geometry.capacity());
                 Ok(())
             }
         }
@@ -214,7 +219,7 @@ impl<E: End> Participant<E> {
     /// Reports that the other side is gone, and makes the next call look again: it must not report anything else before
     /// somebody joins.
     fn disconnected(&mut self) -> Stop {
-        self.countdown = 1;
+        self.checkup_at = 0;
         Stop::Disconnected
     }
 
@@ -222,6 +227,7 @@ impl<E: End> Participant<E> {
     #[cold]
     pub(crate) fn broken(&mut self, e: Error) -> Stop {
         self.broken = Some(e.clone());
+        self.checkup_at = 0;
         Stop::Failed(e)
     }
 
@@ -239,15 +245,17 @@ impl<E: End> Participant<E> {
         let me = self.me;
         let mut limit = MIDWAY.0;
         loop {
-            if self.spin() {
+            if self.pace.spin(self.count, || self.end.glance(self.channel.mem())) {
                 if let Some(done) = attempt(self) {
                     return Ok(done);
                 }
             }
+            let asleep = Instant::now();
             let mut waiting =
                 Waiting { participant: self, patience, limit, busy: false, barrier: Cell::new(None) };
             let waited = park::wait(channel.mem(), me, E::SIDE, &mut waiting)?;
             limit = waiting.limit;
+            self.pace.slept(asleep.elapsed());
             match waited {
                 Waited::Retry => {}
                 Waited::Gone => return Err(self.disconnected()),
@@ -292,24 +300,6 @@ impl<E: End> Participant<E> {
         }
     }
 
-    /// Spins for as long as spinning has paid lately; true if something is there.
-    fn spin(&mut self) -> bool {
-        let start = Instant::now();
-        loop {
-            for _ in 0..32 {
-                if self.end.glance(self.channel.mem()) {
-                    self.spin = (self.spin * 2).min(SPIN);
-                    return true;
-                }
-                spin_loop();
-            }
-            if start.elapsed() >= self.spin {
-                self.spin = (self.spin / 2).max(SPIN_LEAST);
-                return false;
-            }
-        }
-    }
-
     /// Wakes sleepers of a side after a publication.
     #[inline]
     pub(crate) fn wake(&mut self, side: Side) {
@@ -323,7 +313,7 @@ impl<E: End> Participant<E> {
     fn suspect(&mut self) {
         if self.suspected.elapsed() >= SUSPICION {
             self.suspected = Instant::now();
-            self.countdown = 1;
+            self.checkup_at = 0;
         }
     }
 
@@ -335,9 +325,14 @@ impl<E: End> Participant<E> {
     /// After a claim, before the copy: if others of our side sleep and there is more, one of them takes over.
     #[inline]
     pub(crate) fn chain(&mut self) {
-        if park::sleepers(self.channel.mem(), E::SIDE).load(Ordering::Relaxed) & !self.me.bit() != 0
-            && self.end.poll(self.channel.mem()) == Poll::Ready
-        {
+        if park::sleepers(self.channel.mem(), E::SIDE).load(Ordering::Relaxed) != 0 {
+            self.pass_on();
+        }
+    }
+
+    #[cold]
+    fn pass_on(&mut self) {
+        if self.end.poll(self.channel.mem()) == Poll::Ready {
             self.wake(E::SIDE);
         }
     }

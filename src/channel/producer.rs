@@ -256,6 +256,7 @@ impl Producer {
         }
         let claim = self.claim(fitting as u32, patience)?;
         let claimed = claim.len() as usize;
+        self.participant.count(claimed);
         // In the handle, so that a panic of the caller's `as_ref` leaves no claim behind that nobody ends.
         self.participant.pending = Some(claim);
         for message in &messages[..claimed] {

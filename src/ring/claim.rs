@@ -6,15 +6,16 @@
 
 use super::probe::{self, unless};
 use super::word::{Announcement, Cursor, Owner, Phase, Stamp, ahead};
-use super::{Claim, Index, Nothing, Shared, Side, clamp_want};
+use super::{Claim, Index, Nothing, Outlook, Shared, Side, clamp_want};
 use crate::layout::{record, shared as at};
-use crate::sync::Ordering;
+use crate::sync::{Ordering, spin_loop};
 
-/// Stamps that a frontier advances over at once.
-const SCAN: u32 = 64;
 /// Races lost in a row before a claim gives up. A lost race means that another claim succeeded. A loom model stays
 /// small, and a mutant that spins on old news must get as far as the bytes.
 const RACES: u32 = if cfg!(all(test, loom)) { 4 } else { 256 };
+
+/// Binary logarithm of the most pauses between two races.
+const BACK_OFF: u32 = if cfg!(all(test, loom)) { 0 } else { 4 };
 
 /// One side's end of an MPMC ring: a producer's or a consumer's claims.
 pub(super) struct End {
@@ -22,6 +23,7 @@ pub(super) struct End {
     side: Side,
     /// All stamps below it, from the cursor on, are claimable.
     frontier: u64,
+    outlook: Outlook,
     /// Where our last claim ends, and how many slots at its end we have not completed.
     end: u64,
     pub(super) open: u32,
@@ -32,7 +34,7 @@ impl End {
         // SYNC(tail), SYNC(head)
         let cursor = shared.word(cursor_of(side)).load(Ordering::Acquire);
         let position = Cursor::from_bits(cursor).position();
-        End { me, side, frontier: position, end: position, open: 0 }
+        End { me, side, frontier: position, outlook: Outlook::default(), end: position, open: 0 }
     }
 
     /// How many slots from `position` on can be claimed, up to `want`.
@@ -48,7 +50,7 @@ impl End {
     }
 
     fn scan(&mut self, shared: &Shared, position: u64, known: u64, want: u32) -> u32 {
-        let end = shared.geometry().capacity().min(known + u64::from(SCAN.max(want)));
+        let end = shared.geometry().capacity().min(known + self.outlook.slots(want));
         let mut len = known;
         while len < end {
             let position = position.wrapping_add(len);
@@ -66,6 +68,9 @@ impl End {
             if !claimable {
                 break;
             }
+            if self.side == Side::Consumers {
+                shared.prefetch_message(position);
+            }
             len += 1;
         }
         self.frontier = position.wrapping_add(len);
@@ -76,14 +81,17 @@ impl End {
     pub(super) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
         let want = clamp_want(shared, want);
         let cursor = shared.word(cursor_of(self.side));
-        for _ in 0..RACES {
+        for race in 0..RACES {
             // SYNC(tail), SYNC(head)
             let seen = Cursor::from_bits(cursor.load(Ordering::Acquire));
             let position = seen.position();
             let len = self.claimable(shared, position, want);
             if len == 0 {
                 match self.why_nothing(shared, position) {
-                    Some(nothing) => return Err(nothing),
+                    Some(nothing) => {
+                        self.outlook.missed();
+                        return Err(nothing);
+                    }
                     None => continue,
                 }
             }
@@ -104,6 +112,7 @@ impl End {
                 (self.end, self.open) = (end, len);
                 return Ok(Claim { position, len, prev: seen.owner(), adopted: false, attempt: 0 });
             }
+            back_off(race);
         }
         Err(Nothing::Midway)
     }
@@ -164,6 +173,12 @@ impl End {
         }
         self.open == 0
     }
+}
+
+/// After a lost race: to try again at once would take the line from the winner, who needs it next.
+#[cold]
+fn back_off(race: u32) {
+    (0..1u32 << race.min(BACK_OFF)).for_each(|_| spin_loop());
 }
 
 pub(super) const fn cursor_of(side: Side) -> usize {

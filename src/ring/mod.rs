@@ -147,6 +147,34 @@ fn pack_meta(len: u32, tag: u32) -> u64 {
     u64::from(len) | u64::from(tag) << 32
 }
 
+/// How many slots ahead of the one that it writes a producer asks for.
+const PREFETCH: u64 = 8;
+
+/// How far a claim looks beyond what it needs. Where claim follows claim without a miss, far: loads of many lines
+/// overlap. In a dialogue not at all: the next slot's line is the other side's, and it is about to write to it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Outlook {
+    /// Claims since the last miss.
+    streak: u32,
+}
+
+impl Outlook {
+    const FAR: u32 = 64;
+    /// Loom's models are too short for a streak.
+    const STREAK: u32 = if cfg!(all(test, loom)) { 0 } else { 4 };
+
+    #[inline]
+    fn slots(&mut self, want: u32) -> u64 {
+        self.streak = self.streak.saturating_add(1);
+        u64::from(if self.streak > Self::STREAK { want.max(Self::FAR) } else { want })
+    }
+
+    #[inline]
+    fn missed(&mut self) {
+        self.streak = 0;
+    }
+}
+
 /// How many slots a claim may ask for.
 #[inline]
 fn clamp_want(shared: &Shared, want: u32) -> u32 {

@@ -66,6 +66,12 @@ impl Shared {
         }
     }
 
+    pub(crate) fn prefetch_for_write(&self, _position: u64) {}
+
+    pub(crate) fn prefetch_message(&self, _position: u64) {}
+
+    pub(crate) fn prefetch_second_line(&self, _position: u64) {}
+
     pub(crate) fn geometry(&self) -> &Geometry {
         &self.geometry
     }

@@ -22,7 +22,7 @@ use super::claim::End;
 use super::probe::{self, unless};
 use super::recover::{adopt_ready, hold_by};
 use super::word::{Adopted, Owner, Phase, Stamp};
-use super::{Claim, Found, Index, Nothing, Shared, Side, clamp_want, pack_meta};
+use super::{Claim, Found, Index, Nothing, PREFETCH, Shared, Side, clamp_want, pack_meta};
 use crate::layout::record;
 use crate::sync::{Ordering, compiler_fence};
 
@@ -55,6 +55,7 @@ impl Sender {
     pub(crate) fn publish(&mut self, shared: &Shared, claim: &mut Claim, len: u32, tag: u32) {
         if claim.len != 0 {
             shared.set_meta(claim.position, pack_meta(len, tag));
+            shared.prefetch_for_write(claim.position.wrapping_add(PREFETCH));
             self.complete(shared, claim, Phase::Ready);
         }
     }

@@ -16,6 +16,41 @@ use crate::sync::{AtomicU64, Ordering};
 /// Bytes of the words that payloads are copied by.
 const WORD: usize = size_of::<u64>();
 
+/// What one prefetch brings.
+const PREFETCH_LINE: usize = 64;
+
+#[inline(always)]
+fn prefetch_for_write(line: *mut u8) {
+    // SAFETY: a prefetch accesses nothing, whatever the address.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        core::arch::asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        core::arch::asm!("prfm pstl1keep, [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let _ = line;
+}
+
+#[inline(always)]
+fn prefetch(line: *const u8) {
+    // SAFETY: a prefetch accesses nothing, whatever the address.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(line.cast());
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        core::arch::asm!("prfm pldl1keep, [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let _ = line;
+}
+
 /// Whether `len` bytes from `at` on lie within a message of this geometry.
 fn fits(geometry: &Geometry, at: usize, len: usize) -> bool {
     at.checked_add(len).is_some_and(|end| end <= geometry.message_size())
@@ -77,6 +112,39 @@ impl Shared {
         self.at(self.geometry.slot(position) + slot::META).store(meta, Ordering::Relaxed);
     }
 
+    /// Asks for a slot's first lines, to be written soon: a hint, without any effect but on time. Whoever streams
+    /// otherwise waits for the other side's processor to give up one line after the other.
+    #[inline(always)]
+    pub(crate) fn prefetch_for_write(&self, position: u64) {
+        let slot = self.geometry.slot(position);
+        prefetch_for_write(self.pointer(slot));
+        if self.has_second_line() {
+            prefetch_for_write(self.pointer(slot + PREFETCH_LINE));
+        }
+    }
+
+    /// Likewise for a slot that is READY and to be received soon: its first line to be written, when it is freed; its
+    /// second only to be read.
+    #[inline(always)]
+    pub(crate) fn prefetch_message(&self, position: u64) {
+        let slot = self.geometry.slot(position);
+        prefetch_for_write(self.pointer(slot));
+        self.prefetch_second_line(position);
+    }
+
+    /// The rest of a message in a slot whose first line is here.
+    #[inline(always)]
+    pub(crate) fn prefetch_second_line(&self, position: u64) {
+        if self.has_second_line() {
+            prefetch(self.pointer(self.geometry.slot(position) + PREFETCH_LINE));
+        }
+    }
+
+    #[inline(always)]
+    fn has_second_line(&self) -> bool {
+        self.geometry.message_size() > PREFETCH_LINE - slot::PAYLOAD
+    }
+
     /// Where the payload of a slot begins; `message_size` bytes are there.
     #[inline(always)]
     pub(crate) fn payload_ptr(&self, position: u64) -> *mut u8 {
@@ -127,12 +195,11 @@ impl Shared {
             fill(first, &word.load(Ordering::Relaxed).to_ne_bytes()[skew..]);
             (words, bytes) = (behind, rest);
         }
-        let mut whole = bytes.chunks_exact_mut(WORD);
-        let count = whole.len();
-        for (chunk, word) in whole.by_ref().zip(words) {
+        let count = bytes.len() / WORD;
+        let (whole, last) = bytes.split_at_mut(count * WORD);
+        for (chunk, word) in whole.chunks_exact_mut(WORD).zip(words) {
             fill(chunk, &word.load(Ordering::Relaxed).to_ne_bytes());
         }
-        let last = whole.into_remainder();
         if let (false, Some(word)) = (last.is_empty(), words.get(count)) {
             fill(last, &word.load(Ordering::Relaxed).to_ne_bytes());
         }

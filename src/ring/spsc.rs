@@ -17,7 +17,7 @@
 
 use super::probe::{self, unless};
 use super::word::{InHand, Owner, Phase, Stamp};
-use super::{Claim, Found, Nothing, Shared, clamp_want, pack_meta};
+use super::{Claim, Found, Nothing, Outlook, PREFETCH, Shared, clamp_want, pack_meta};
 use crate::layout::shared as at;
 use crate::sync::{Ordering, compiler_fence};
 
@@ -90,6 +90,7 @@ impl Sender {
             return;
         }
         shared.set_meta(self.tail, pack_meta(len, tag));
+        shared.prefetch_for_write(self.tail.wrapping_add(PREFETCH));
         if probe::mutant("spsc: tail stored before the stamp") {
             shared.word(at::TAIL).store(self.tail.wrapping_add(1), Ordering::Release);
         }
@@ -114,6 +115,9 @@ impl Sender {
 /// The consumer.
 pub(crate) struct Receiver {
     head: u64,
+    /// Everything below it, from the head on, is READY.
+    frontier: u64,
+    outlook: Outlook,
     /// What FREE says.
     published: u64,
     /// What IN_HAND says.
@@ -128,26 +132,36 @@ impl Receiver {
         let in_hand = if probe::mutant("spsc: hand forgotten") { InHand::NONE } else { in_hand };
         // SYNC(free): as in `publish_free`.
         shared.word(at::FREE).store(head, Ordering::Release);
-        Receiver { head, published: head, in_hand }
+        Receiver { head, frontier: head, outlook: Outlook::default(), published: head, in_hand }
     }
 
     #[inline]
     pub(crate) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
         let want = clamp_want(shared, want);
-        let mut len = 0;
-        while len < want {
-            let position = self.head.wrapping_add(u64::from(len));
+        let known = self.frontier.wrapping_sub(self.head);
+        let len = if known >= u64::from(want) { want } else { self.scan(shared, known, want) };
+        if len == 0 {
+            self.outlook.missed();
+            return Err(Nothing::None);
+        }
+        Ok(Claim { position: self.head, len, prev: Owner::NOBODY, adopted: false, attempt: 0 })
+    }
+
+    fn scan(&mut self, shared: &Shared, known: u64, want: u32) -> u32 {
+        let end = shared.geometry().capacity().min(known + self.outlook.slots(want));
+        let mut len = known;
+        while len < end {
+            let position = self.head.wrapping_add(len);
             // SYNC(ready): pairs with the producer's store.
             let order = unless("spsc: ready not acquired", Ordering::Acquire);
             if shared.stamp(position).load(order) != ready(position).bits() {
                 break;
             }
+            shared.prefetch_second_line(position);
             len += 1;
         }
-        if len == 0 {
-            return Err(Nothing::None);
-        }
-        Ok(Claim { position: self.head, len, prev: Owner::NOBODY, adopted: false, attempt: 0 })
+        self.frontier = self.head.wrapping_add(len);
+        len.min(u64::from(want)) as u32
     }
 
     #[inline]
