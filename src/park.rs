@@ -20,7 +20,11 @@
 //! because the sleeper pays for both with membarrier(2), `SYNC(sleep-barrier)`; a channel made with
 //! [`WakeMode::Fence`](crate::WakeMode) has a fence on both sides instead.
 
+#[cfg(all(test, loom))]
+mod models;
+
 use crate::layout::{LINE, record, shared};
+use crate::ring::probe::{mutant, unless};
 use crate::ring::{Index, Nothing, Shared, Side};
 use crate::sync::{AtomicU64, Ordering};
 
@@ -155,22 +159,31 @@ pub(crate) fn wait<S: Sleeper>(
         }),
     };
     // Whatever happened, also an error: nobody may be left waiting for us to act on a post.
-    disarm(mem, me, side);
+    if !mutant("not disarmed") {
+        disarm(mem, me, side);
+    }
     waited
 }
 
 fn arm(mem: &Shared, me: Index, side: Side) {
     let word = park_word(mem, me);
-    let epoch = (word.load(Ordering::Relaxed) & !STATE).wrapping_add(EPOCH);
-    word.swap(epoch | SLEEPING, Ordering::AcqRel); // SYNC(park): release to the waker that reads it
+    let next = next_epoch(word.load(Ordering::Relaxed));
+    word.swap(next | SLEEPING, Ordering::AcqRel); // SYNC(park): release to the waker that reads it
     sleepers(mem, side).fetch_or(me.bit(), Ordering::AcqRel); // SYNC(sleepers): release to the publisher
 }
 
 fn disarm(mem: &Shared, me: Index, side: Side) {
     let word = park_word(mem, me);
     let epoch = word.load(Ordering::Relaxed) & !STATE;
-    word.swap(epoch | AWAKE, Ordering::AcqRel); // SYNC(park): from here on a waker's mark fails and it tries the next
+    // SYNC(park): from here on a waker's mark fails and it tries the next; a mark that was earlier brings the news.
+    word.swap(epoch | AWAKE, unless("mark not acquired", Ordering::AcqRel));
     sleepers(mem, side).fetch_and(!me.bit(), Ordering::AcqRel); // SYNC(sleepers)
+}
+
+/// The epoch behind that of `word`.
+fn next_epoch(word: u64) -> u64 {
+    let epoch = word & !STATE;
+    if mutant("no epoch") { epoch } else { epoch.wrapping_add(EPOCH) }
 }
 
 /// What [`wake`] found.
@@ -200,7 +213,7 @@ fn wake_others<W: Waker>(mem: &Shared, sleeping: u64, me: Index, waker: &W) -> W
 }
 
 fn wake_some<W: Waker>(mem: &Shared, mut sleeping: u64, me: Index, waker: &W) -> Woke {
-    let mut wanted = WAKE_AT_ONCE;
+    let mut wanted = if mutant("two at once") { 1 } else { WAKE_AT_ONCE };
     let mut woke = Woke::Nobody;
     while wanted > 0 {
         let mut targets = [None; WAKE_AT_ONCE];
@@ -213,20 +226,28 @@ fn wake_some<W: Waker>(mem: &Shared, mut sleeping: u64, me: Index, waker: &W) ->
         if bits == 0 {
             break;
         }
+        if mutant("marked before posted") {
+            mark(mem, targets);
+        }
         waker.post(bits);
         woke = Woke::Enough;
-        for (index, word) in targets.into_iter().flatten() {
-            let notified = word & !STATE | NOTIFIED;
-            // SYNC(park): a failure means that this sleeper woke by itself and may be gone: the next one, then.
-            if park_word(mem, index)
-                .compare_exchange(word, notified, Ordering::AcqRel, Ordering::Relaxed)
-                .is_ok()
-            {
-                wanted -= 1;
-            }
+        wanted -= mark(mem, targets);
+        if mutant("no next") {
+            break;
         }
     }
     woke
+}
+
+/// Marks those who were posted; how many of them still slept. One that did not woke by itself and may be gone: the
+/// next one has to be posted instead.
+fn mark(mem: &Shared, posted: [Option<(Index, u64)>; WAKE_AT_ONCE]) -> usize {
+    let notify = |(index, word): &(Index, u64)| {
+        let notified = word & !STATE | NOTIFIED;
+        // SYNC(park): brings the publication along, for the last try of one whose time is over.
+        park_word(mem, *index).compare_exchange(*word, notified, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    };
+    posted.into_iter().flatten().filter(notify).count()
 }
 
 /// The next participant whose park word says SLEEPING, from `me` on, so that nobody is always the last.
@@ -269,10 +290,10 @@ pub(crate) fn bury(mem: &Shared, dead: Index, side: Side) {
     sleepers(mem, side).fetch_and(!dead.bit(), Ordering::AcqRel); // SYNC(sleepers)
 }
 
-/// Makes a vacant index ready for its next owner, without touching the epoch. Under the lock.
+/// Makes a vacant index ready for its next owner, and goes on with the epoch. Under the lock.
 pub(crate) fn reset(mem: &Shared, index: Index) {
     let word = park_word(mem, index);
-    let next = (word.load(Ordering::Relaxed) & !STATE).wrapping_add(EPOCH);
+    let next = next_epoch(word.load(Ordering::Relaxed));
     word.swap(next | AWAKE, Ordering::AcqRel); // SYNC(park)
     for side in [Side::Producers, Side::Consumers] {
         bury(mem, index, side);

@@ -15,7 +15,7 @@ mod ends;
 mod evidence;
 mod inspect;
 mod mpmc;
-mod probe;
+pub(crate) mod probe;
 mod recover;
 #[cfg(not(all(test, loom)))]
 mod slots;
@@ -26,7 +26,7 @@ mod spsc;
 mod word;
 
 #[cfg(all(test, loom))]
-mod models;
+pub(crate) mod models;
 #[cfg(all(test, not(loom)))]
 mod scripted;
 #[cfg(all(test, not(loom)))]

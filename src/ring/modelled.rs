@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use loom::cell::UnsafeCell;
 
 use super::Index;
-use crate::layout::{Geometry, record, shared};
+use crate::layout::{Geometry, LINE, record, shared};
 use crate::sync::{AtomicU64, Ordering};
 
 const WORD: usize = size_of::<u64>();
@@ -38,7 +38,7 @@ struct Slot {
     cells: Vec<UnsafeCell<u64>>,
 }
 
-/// A segment of the ring's words only.
+/// A segment of the words of the ring and of sleeping only.
 pub(crate) struct Shared {
     words: BTreeMap<usize, Word>,
     slots: Vec<Slot>,
@@ -52,15 +52,21 @@ unsafe impl Sync for Shared {}
 
 impl Shared {
     pub(crate) fn new(geometry: Geometry) -> Self {
-        let fixed = [shared::TAIL, shared::HEAD, shared::IN_HAND, shared::FREE].into_iter();
+        let sleepers = [shared::SLEEPERS, shared::SLEEPERS + LINE];
+        let ring = [shared::TAIL, shared::HEAD, shared::IN_HAND, shared::FREE];
         let records = (0..geometry.participants()).flat_map(|index| {
-            [record::ANNOUNCED, record::ADOPTED].map(|field| geometry.record(index) + field)
+            [record::ANNOUNCED, record::ADOPTED, record::PARK].map(|field| geometry.record(index) + field)
         });
         let cells = 1 + geometry.message_size().div_ceil(WORD);
         let slot =
             |_| Slot { stamp: Word::default(), cells: (0..cells).map(|_| UnsafeCell::new(0)).collect() };
         Shared {
-            words: fixed.chain(records).map(|offset| (offset, Word::default())).collect(),
+            words: sleepers
+                .into_iter()
+                .chain(ring)
+                .chain(records)
+                .map(|offset| (offset, Word::default()))
+                .collect(),
             slots: (0..geometry.capacity()).map(slot).collect(),
             geometry,
         }

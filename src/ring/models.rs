@@ -28,23 +28,23 @@ use mpmc::{
 };
 
 /// What happened in one execution.
-type Outcome = Vec<u64>;
+pub(crate) type Outcome = Vec<u64>;
 
-fn ring(kind: Kind, capacity: u64) -> Arc<Shared> {
+pub(crate) fn ring(kind: Kind, capacity: u64) -> Arc<Shared> {
     let shared = Shared::new(Geometry::new(capacity, 8, 4).unwrap());
     init(&shared, kind, (1 << 58) - 1);
     Arc::new(shared)
 }
 
-fn index(i: usize) -> Index {
+pub(crate) fn index(i: usize) -> Index {
     Index::new(i, 4).unwrap()
 }
 
-fn sender(shared: &Shared, kind: Kind, i: usize) -> Sender {
+pub(crate) fn sender(shared: &Shared, kind: Kind, i: usize) -> Sender {
     Sender::resume(kind, shared, index(i))
 }
 
-fn receiver(shared: &Shared, kind: Kind, i: usize) -> Receiver {
+pub(crate) fn receiver(shared: &Shared, kind: Kind, i: usize) -> Receiver {
     Receiver::resume(kind, shared, index(i))
 }
 
@@ -56,7 +56,7 @@ fn send(shared: &Shared, sender: &mut Sender, value: u64) -> bool {
     true
 }
 
-fn look(shared: &Shared, receiver: &mut Receiver, claim: &mut Claim) -> Option<u64> {
+pub(crate) fn look(shared: &Shared, receiver: &mut Receiver, claim: &mut Claim) -> Option<u64> {
     let found = receiver.look(shared, claim)?;
     let mut bytes = [MaybeUninit::new(0); 8];
     assert!(shared.read_payload(claim.position(), 0, &mut bytes));
@@ -141,14 +141,14 @@ fn spsc_dead_consumer() -> Outcome {
 }
 
 /// Preemptions in one execution. Three let every rule be missed; the longest chain of outcomes needs more.
-const BOUND: usize = 3;
+pub(crate) const BOUND: usize = 3;
 
-/// Every outcome of a model.
-fn outcomes(bound: usize, model: fn() -> Outcome) -> BTreeSet<Outcome> {
+/// Every outcome of a model. `LOOM_MAX_PREEMPTIONS` deepens the search.
+pub(crate) fn outcomes(bound: usize, model: fn() -> Outcome) -> BTreeSet<Outcome> {
     let all = Arc::new(Plain::new(BTreeSet::new()));
     let seen = all.clone();
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(bound);
+    builder.preemption_bound = builder.preemption_bound.max(Some(bound));
     builder.check(move || {
         let outcome = model();
         seen.lock().unwrap().insert(outcome);
@@ -157,7 +157,7 @@ fn outcomes(bound: usize, model: fn() -> Outcome) -> BTreeSet<Outcome> {
     outcomes.clone()
 }
 
-fn expect<const N: usize>(bound: usize, model: fn() -> Outcome, expected: [&[u64]; N]) {
+pub(crate) fn expect<const N: usize>(bound: usize, model: fn() -> Outcome, expected: [&[u64]; N]) {
     assert_eq!(outcomes(bound, model), expected.into_iter().map(Vec::from).collect());
 }
 

@@ -37,7 +37,7 @@ mod hooks {
     pub(crate) struct Killed;
 
     pub(crate) fn mutant(name: &str) -> bool {
-        MUTANT.get() == name
+        MUTANT.get().split(" + ").any(|removed| removed == name)
     }
 
     pub(crate) fn step() {
@@ -49,7 +49,7 @@ mod hooks {
         }
     }
 
-    /// Runs `work` with one rule removed. Loom's threads are coroutines of this thread, so they see it too.
+    /// Runs `work` with one rule removed, or several joined by ` + `. Loom's threads are coroutines of this thread, so they see it too.
     pub(crate) fn with_mutant<T>(name: &'static str, work: impl FnOnce() -> T) -> std::thread::Result<T> {
         MUTANT.set(name);
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
