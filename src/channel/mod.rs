@@ -21,6 +21,9 @@ mod set;
 mod status;
 mod typed;
 
+#[cfg(test)]
+mod fetch_tests;
+
 use std::sync::Arc;
 
 use crate::error::Result;

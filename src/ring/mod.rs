@@ -25,6 +25,8 @@ mod slots;
 mod spsc;
 mod word;
 
+#[cfg(all(test, not(loom)))]
+mod fetch_tests;
 #[cfg(all(test, loom))]
 mod models;
 #[cfg(all(test, not(loom)))]
@@ -36,6 +38,8 @@ mod world;
 
 pub(crate) use ends::{Receiver, Sender};
 pub(crate) use inspect::{holds, traffic};
+#[cfg(all(test, not(loom)))]
+pub(crate) use probe::meddled;
 pub(crate) use recover::{Author, Settled, adopt_given, settle};
 pub(crate) use slots::Shared;
 

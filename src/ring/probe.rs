@@ -1,7 +1,7 @@
-//! What tests do to the protocol: remove one of its rules, or kill its author before one of its stores. In every
-//! other build each function is a constant and disappears.
+//! What tests do to the protocol: remove one of its rules, kill its author before one of its stores, or change a word
+//! under its eyes. In every other build each function is a constant and disappears.
 
-use crate::sync::Ordering;
+use crate::sync::{AtomicU64, Ordering};
 
 pub(crate) use hooks::*;
 
@@ -22,15 +22,26 @@ mod hooks {
     /// Stands before every store to a shared word that recovery depends on.
     #[inline(always)]
     pub(crate) const fn step() {}
+
+    /// Stands before every access to a word of the segment.
+    #[inline(always)]
+    pub(crate) const fn access(_offset: usize, _word: &super::AtomicU64) {}
 }
 
 #[cfg(test)]
+#[cfg_attr(loom, allow(dead_code))] // the models kill nobody and see every access themselves
 mod hooks {
-    use std::cell::Cell;
+    use std::cell::{Cell, RefCell};
+
+    use super::AtomicU64;
+
+    /// Gets the offset of a word and the word.
+    type Meddler = Box<dyn FnMut(usize, &AtomicU64)>;
 
     std::thread_local! {
         static MUTANT: Cell<&'static str> = const { Cell::new("") };
         static FUSE: Cell<Option<u32>> = const { Cell::new(None) };
+        static MEDDLER: RefCell<Option<Meddler>> = const { RefCell::new(None) };
     }
 
     /// What a killed operation unwinds with.
@@ -49,6 +60,28 @@ mod hooks {
         }
     }
 
+    pub(crate) fn access(offset: usize, word: &AtomicU64) {
+        MEDDLER.with_borrow_mut(|meddler| {
+            if let Some(meddle) = meddler {
+                meddle(offset, word);
+            }
+        });
+    }
+
+    /// Runs `work` while `meddle` is called before each of its accesses to the segment, and may change the word.
+    pub(crate) fn meddled<T>(meddle: impl FnMut(usize, &AtomicU64) + 'static, work: impl FnOnce() -> T) -> T {
+        /// Also when `work` panics.
+        struct Stop;
+        impl Drop for Stop {
+            fn drop(&mut self) {
+                MEDDLER.take();
+            }
+        }
+        MEDDLER.set(Some(Box::new(meddle)));
+        let _stop = Stop;
+        work()
+    }
+
     /// Runs `work` with one rule removed. Loom's threads are coroutines of this thread, so they see it too.
     pub(crate) fn with_mutant<T>(name: &'static str, work: impl FnOnce() -> T) -> std::thread::Result<T> {
         MUTANT.set(name);
@@ -58,7 +91,6 @@ mod hooks {
     }
 
     /// Runs `work` and kills it before its `steps`-th store; `None` if it was killed.
-    #[cfg_attr(loom, allow(dead_code))]
     pub(crate) fn killed_after<T>(steps: Option<u32>, work: impl FnOnce() -> T) -> Option<T> {
         FUSE.set(steps);
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
