@@ -27,13 +27,16 @@ mod word;
 
 #[cfg(all(test, not(loom)))]
 mod fetch_tests;
+#[cfg(any(all(test, not(loom)), fuzzing))]
+#[allow(unreachable_pub)] // the fuzz targets reach it
+pub mod hostile;
 #[cfg(all(test, loom))]
 mod models;
 #[cfg(all(test, not(loom)))]
 mod scripted;
 #[cfg(all(test, not(loom)))]
 mod tests;
-#[cfg(all(test, not(loom)))]
+#[cfg(any(all(test, not(loom)), fuzzing))]
 mod world;
 
 pub(crate) use ends::{Receiver, Sender};

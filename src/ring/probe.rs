@@ -11,7 +11,7 @@ pub(crate) fn unless(name: &str, order: Ordering) -> Ordering {
     if mutant(name) { Ordering::Relaxed } else { order }
 }
 
-#[cfg(not(test))]
+#[cfg(not(any(test, fuzzing)))]
 mod hooks {
     /// Whether the rule of that name is removed.
     #[inline(always)]
@@ -28,10 +28,10 @@ mod hooks {
     pub(crate) const fn access(_offset: usize, _word: &super::AtomicU64) {}
 }
 
-#[cfg(test)]
-#[cfg_attr(loom, allow(dead_code))] // the models kill nobody and see every access themselves
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(any(loom, fuzzing), allow(dead_code))] // each uses a part
 mod hooks {
-    use std::cell::{Cell, RefCell};
+    use std::cell::Cell;
 
     use super::AtomicU64;
 
@@ -41,7 +41,7 @@ mod hooks {
     std::thread_local! {
         static MUTANT: Cell<&'static str> = const { Cell::new("") };
         static FUSE: Cell<Option<u32>> = const { Cell::new(None) };
-        static MEDDLER: RefCell<Option<Meddler>> = const { RefCell::new(None) };
+        static MEDDLER: Cell<Option<Meddler>> = const { Cell::new(None) };
     }
 
     /// What a killed operation unwinds with.
@@ -61,11 +61,11 @@ mod hooks {
     }
 
     pub(crate) fn access(offset: usize, word: &AtomicU64) {
-        MEDDLER.with_borrow_mut(|meddler| {
-            if let Some(meddle) = meddler {
-                meddle(offset, word);
-            }
-        });
+        // Out while it is at work: its own accesses are not meddled with.
+        if let Some(mut meddle) = MEDDLER.take() {
+            meddle(offset, word);
+            MEDDLER.set(Some(meddle));
+        }
     }
 
     /// Runs `work` while `meddle` is called before each of its accesses to the segment, and may change the word.
