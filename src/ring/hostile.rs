@@ -197,7 +197,7 @@ impl Victims {
                     self.receiver.take_back(&shared);
                 }
             }
-            8 => drop((self.sending.take(), self.receiving.take())), // forgotten
+            8 => (self.sending, self.receiving) = (None, None), // forgotten
             9 => {
                 // Somebody dead is settled. Between operations of its author, as the channel has it.
                 let dead = 2 + usize::from(how % 2);
@@ -222,7 +222,7 @@ impl Victims {
                 ];
                 allowed.extend(words);
                 allowed.push(record(RECEIVER, record::ADOPTED));
-                drop((self.sending.take(), self.receiving.take()));
+                (self.sending, self.receiving) = (None, None);
                 self.sender.clean(&shared);
                 self.receiver.clean(&shared);
                 self.next = [None; 2];
