@@ -60,6 +60,10 @@ pub use error::{
     TrySendError,
 };
 pub use ring::Kind;
+/// What the fuzz targets drive that is no part of the interface.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use ring::hostile;
 
 #[cfg(not(all(test, loom)))]
 pub use channel::{

@@ -79,6 +79,8 @@ impl From<Result<(), Nothing>> for Poll {
             Ok(()) => Poll::Ready,
             Err(Nothing::None) => Poll::Nothing,
             Err(Nothing::Midway) => Poll::Midway,
+            // The next attempt says so.
+            Err(Nothing::Corrupt(_)) => Poll::Ready,
         }
     }
 }

@@ -49,7 +49,7 @@ fn lines_with(chosen: impl Fn(&str) -> bool, words: &[&str]) -> Vec<String> {
 
 /// Files of unit tests and models: they stand on everything.
 fn is_test(path: &str) -> bool {
-    ["tests.rs", "_tests.rs", "testing.rs", "world.rs", "models.rs", "modelled.rs"]
+    ["tests.rs", "_tests.rs", "testing.rs", "world.rs", "models.rs", "modelled.rs", "hostile.rs"]
         .iter()
         .any(|end| path.ends_with(end))
 }

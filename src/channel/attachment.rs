@@ -60,7 +60,7 @@ impl Attachment {
 
     /// Is the channel live, or is somebody removing it?
     pub(crate) fn check_live(&self) -> Result<()> {
-        if header::is_live(&self.mapping) { Ok(()) } else { Err(Error::Removed) }
+        header::check_live(&self.mapping)
     }
 
     pub(crate) fn mark_dead(&self) {

@@ -6,7 +6,9 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Result};
-use crate::layout::{self, Geometry, MAX_NAME, header as at, shared};
+use crate::layout::{
+    self, Geometry, MAX_CAPACITY, MAX_MESSAGE, MAX_NAME, MAX_PARTICIPANTS, header as at, shared,
+};
 use crate::os;
 use crate::ring::Kind;
 use crate::segment::Mapping;
@@ -95,14 +97,27 @@ pub(crate) enum Verdict {
     Live(Box<Header>),
 }
 
-/// One word of the header, read once. Offsets are constants below the smallest segment's size.
+/// One word of the header, with Acquire. Read once: what was checked is what is used. Offsets are constants below the
+/// smallest segment's size.
 fn word(mapping: &Mapping, offset: usize) -> u64 {
-    mapping.word(offset).map_or(0, |w| w.load(Ordering::Relaxed))
+    mapping.load(offset).unwrap_or(0)
 }
 
-/// Is the channel still live? Anything but [`LIVE`] means that it is being removed.
-pub(crate) fn is_live(mapping: &Mapping) -> bool {
-    mapping.word(at::STATE).is_some_and(|w| w.load(Ordering::Acquire) == LIVE) // SYNC(state)
+/// Is the channel still live, or is somebody removing it?
+///
+/// # Errors
+/// `Removed`; `Corrupt`.
+pub(crate) fn check_live(mapping: &Mapping) -> Result<()> {
+    // SYNC(state)
+    match word(mapping, at::STATE) {
+        LIVE => Ok(()),
+        DEAD => Err(Error::Removed),
+        state => Err(corrupt_state(state)),
+    }
+}
+
+fn corrupt_state(state: u64) -> Error {
+    corrupt("state", state, "1 (live) or 2 (being removed)")
 }
 
 /// Marks the channel as being removed; under LOCK.
@@ -126,7 +141,7 @@ pub(crate) fn judge(mapping: &Mapping, name: &str, set_id: i32) -> Result<Verdic
         return Ok(Verdict::Foreign(format!("a segment of {} bytes", mapping.len())));
     }
     // SYNC(magic): everything else was written before it.
-    let magic = mapping.word(at::MAGIC).map_or(0, |w| w.load(Ordering::Acquire));
+    let magic = word(mapping, at::MAGIC);
     if magic == 0 {
         return Ok(Verdict::Blank);
     }
@@ -137,7 +152,7 @@ pub(crate) fn judge(mapping: &Mapping, name: &str, set_id: i32) -> Result<Verdic
     if version != layout::VERSION {
         return Err(Error::Version { found: version, expected: layout::VERSION });
     }
-    match read_name(mapping, at::NAME) {
+    match read_name(mapping, at::NAME).1 {
         Some(found) if found == name => {}
         found => {
             let found = found.unwrap_or_else(|| "an unreadable name".into());
@@ -147,10 +162,11 @@ pub(crate) fn judge(mapping: &Mapping, name: &str, set_id: i32) -> Result<Verdic
     if word(mapping, at::SEMID) != u64::from(set_id as u32) {
         return Ok(Verdict::Orphan);
     }
-    match mapping.word(at::STATE).map_or(0, |w| w.load(Ordering::Acquire)) {
+    // SYNC(state)
+    match word(mapping, at::STATE) {
         LIVE => Ok(Verdict::Live(Box::new(read(mapping)?))),
         DEAD => Ok(Verdict::Dying),
-        state => Err(corrupt("state", state, "1 (live) or 2 (being removed)")),
+        state => Err(corrupt_state(state)),
     }
 }
 
@@ -158,45 +174,29 @@ fn corrupt(what: &'static str, found: u64, expected: impl Into<String>) -> Error
     Error::Corrupt { what, found, expected: expected.into() }
 }
 
-fn read_name(mapping: &Mapping, offset: usize) -> Option<String> {
-    let len = usize::try_from(word(mapping, offset)).ok().filter(|&len| len <= MAX_NAME)?;
-    let mut bytes = vec![0; len];
-    mapping.read(offset + 8, &mut bytes).ok()?;
-    String::from_utf8(bytes).ok()
+/// A name's length, and the name if it can be one.
+fn read_name(mapping: &Mapping, offset: usize) -> (u64, Option<String>) {
+    let len = word(mapping, offset);
+    let bytes = usize::try_from(len).ok().filter(|&len| len <= MAX_NAME).and_then(|len| {
+        let mut bytes = vec![0; len];
+        mapping.read(offset + 8, &mut bytes).ok().map(|()| bytes)
+    });
+    (len, bytes.and_then(|bytes| String::from_utf8(bytes).ok()))
 }
 
 fn read(mapping: &Mapping) -> Result<Header> {
     let kind = word(mapping, at::KIND);
     let policy = word(mapping, at::POLICY);
     let wake = word(mapping, at::WAKE);
-    let (capacity, message_size) = (word(mapping, at::CAPACITY), word(mapping, at::MESSAGE_SIZE));
-    let participants = word(mapping, at::PARTICIPANTS);
-    let geometry = usize::try_from(participants)
-        .ok()
-        .and_then(|participants| Geometry::new(capacity, message_size, participants))
-        .filter(|geometry| geometry.capacity() == capacity);
-    let Some(geometry) = geometry else {
-        return Err(corrupt(
-            "geometry (capacity)",
-            capacity,
-            format!("a power of two that fits {message_size}-byte messages and {participants} participants"),
-        ));
-    };
-    let size = word(mapping, at::SIZE);
-    if size != geometry.size() as u64 || mapping.len() < geometry.size() {
-        let expected = format!("{} as the geometry says, in a segment of {}", geometry.size(), mapping.len());
-        return Err(corrupt("size", size, expected));
-    }
-    let origin = word(mapping, at::ORIGIN);
     Ok(Header {
         kind: Kind::from_word(kind).ok_or_else(|| corrupt("kind", kind, "1 (SPSC) or 2 (MPMC)"))?,
-        geometry,
+        geometry: read_geometry(mapping)?,
         when_no_consumer: WhenNoConsumer::from_word(policy)
             .ok_or_else(|| corrupt("policy", policy, "1 (disconnect) or 2 (wait)"))?,
         wake: WakeMode::from_word(wake)
             .ok_or_else(|| corrupt("wake mode", wake, "1 (membarrier) or 2 (fence)"))?,
         message_type: read_type(mapping)?,
-        origin,
+        origin: word(mapping, at::ORIGIN),
         created: UNIX_EPOCH
             .checked_add(Duration::from_nanos(word(mapping, at::CREATED)))
             .unwrap_or(UNIX_EPOCH),
@@ -204,12 +204,49 @@ fn read(mapping: &Mapping) -> Result<Header> {
     })
 }
 
+/// The sizes: each in its range, and together what the header and the kernel say the segment has.
+fn read_geometry(mapping: &Mapping) -> Result<Geometry> {
+    let (capacity, message_size) = (word(mapping, at::CAPACITY), word(mapping, at::MESSAGE_SIZE));
+    let participants = word(mapping, at::PARTICIPANTS);
+    if !capacity.is_power_of_two() || capacity > MAX_CAPACITY {
+        return Err(corrupt("capacity", capacity, format!("a power of two up to {MAX_CAPACITY}")));
+    }
+    if message_size > MAX_MESSAGE {
+        return Err(corrupt("message size", message_size, format!("at most {MAX_MESSAGE}")));
+    }
+    let places = usize::try_from(participants).ok().filter(|places| (2..=MAX_PARTICIPANTS).contains(places));
+    let Some(places) = places else {
+        return Err(corrupt("number of participants", participants, format!("2 to {MAX_PARTICIPANTS}")));
+    };
+    let size = word(mapping, at::SIZE);
+    let geometry = Geometry::new(capacity, message_size, places);
+    match geometry.filter(|geometry| geometry.size() as u64 == size && geometry.size() == mapping.len()) {
+        Some(geometry) => Ok(geometry),
+        None => {
+            let all = format!("{capacity} messages of {message_size} bytes and {places} participants");
+            Err(corrupt("size", size, format!("that of {all}, in a segment of {} bytes", mapping.len())))
+        }
+    }
+}
+
 fn read_type(mapping: &Mapping) -> Result<Option<TypeInfo>> {
-    let name = read_name(mapping, at::TYPE_NAME).ok_or_else(|| {
-        corrupt("type name's length", word(mapping, at::TYPE_NAME), "at most 248 bytes of UTF-8")
-    })?;
+    let (len, name) = read_name(mapping, at::TYPE_NAME);
+    let name = name.ok_or_else(|| corrupt("type name's length", len, "at most 248 bytes of UTF-8"))?;
     let (size, align) = (word(mapping, at::TYPE_SIZE), word(mapping, at::TYPE_ALIGN));
-    Ok((!name.is_empty()).then_some(TypeInfo { name, size, align }))
+    if name.is_empty() {
+        return match (size, align) {
+            (0, 0) => Ok(None),
+            (0, _) => Err(corrupt("type's alignment", align, "0: the channel has no type")),
+            _ => Err(corrupt("type's size", size, "0: the channel has no type")),
+        };
+    }
+    if !align.is_power_of_two() {
+        return Err(corrupt("type's alignment", align, "a power of two"));
+    }
+    if size % align != 0 || size > isize::MAX as u64 {
+        return Err(corrupt("type's size", size, format!("a multiple of its alignment {align}")));
+    }
+    Ok(Some(TypeInfo { name, size, align }))
 }
 
 /// Writes a header into a fresh segment: the magic last, so that a half-written one is never mistaken for a channel.
@@ -253,3 +290,7 @@ pub(crate) fn write(mapping: &Mapping, header: &Header, name: &str, set_id: i32)
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "corrupt_tests.rs"]
+mod tests;

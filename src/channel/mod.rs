@@ -22,6 +22,9 @@ mod set;
 mod status;
 mod typed;
 
+#[cfg(test)]
+mod fetch_tests;
+
 use std::sync::Arc;
 
 use crate::error::Result;

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::layout::{record, shared};
 use crate::os;
 use crate::park::{self, Look, Poll, Sleeper, Slept, Waited, Waker};
-use crate::ring::{Claim, Index, Shared, Side};
+use crate::ring::{Claim, Defect, Index, Nothing, Shared, Side};
 use crate::sync::{Ordering, compiler_fence, fence};
 
 /// Operations after which a participant that never blocks looks at the leases all the same.
@@ -231,13 +231,30 @@ impl<E: End> Participant<E> {
         Stop::Failed(e)
     }
 
-    /// Goes on after a first `attempt` that failed: tries until it succeeds or patience ends.
+    /// What became of an attempt: what it wanted, nothing yet, or a ring that is beyond use.
+    fn tried<T>(&mut self, attempt: Result<T, Nothing>) -> Result<Option<T>, Stop> {
+        match attempt {
+            Ok(done) => Ok(Some(done)),
+            Err(Nothing::Corrupt(Defect { what, found, rule, at })) => {
+                Err(self.broken(Error::Corrupt { what, found, expected: format!("{rule} {at:#x}") }))
+            }
+            Err(Nothing::None | Nothing::Midway) => Ok(None),
+        }
+    }
+
+    /// Goes on after a first `attempt` that failed with `nothing`: tries until it succeeds or patience ends.
     #[cold]
     pub(crate) fn wait_for<T>(
         &mut self,
         patience: Patience,
-        mut attempt: impl FnMut(&mut Self) -> Option<T>,
+        nothing: Nothing,
+        mut attempt: impl FnMut(&mut Self) -> Result<T, Nothing>,
     ) -> Result<T, Stop> {
+        self.tried::<T>(Err(nothing))?;
+        let mut attempt = move |this: &mut Self| {
+            let outcome = attempt(this);
+            this.tried(outcome)
+        };
         if matches!(patience, Patience::None) {
             return self.glance(attempt);
         }
@@ -246,7 +263,7 @@ impl<E: End> Participant<E> {
         let mut limit = MIDWAY.0;
         loop {
             if self.pace.spin(self.count, || self.end.glance(self.channel.mem())) {
-                if let Some(done) = attempt(self) {
+                if let Some(done) = attempt(self)? {
                     return Ok(done);
                 }
             }
@@ -259,7 +276,7 @@ impl<E: End> Participant<E> {
             match waited {
                 Waited::Retry => {}
                 Waited::Gone => return Err(self.disconnected()),
-                Waited::TimedOut => return attempt(self).ok_or(Stop::TimedOut),
+                Waited::TimedOut => return attempt(self)?.ok_or(Stop::TimedOut),
                 Waited::Cancelled => {
                     // Whoever gives up although something is there passes the wake-up on.
                     if self.end.poll(channel.mem()) == Poll::Ready {
@@ -268,19 +285,25 @@ impl<E: End> Participant<E> {
                     return Err(Stop::Failed(Error::Cancelled));
                 }
             }
-            if let Some(done) = attempt(self) {
+            if let Some(done) = attempt(self)? {
                 return Ok(done);
             }
-            // Whatever made us try again without sleeping, the caller's time limit holds.
+            // Whatever made us try again without sleeping, the caller's time limit and canceller hold.
             if patience.deadline().is_some_and(|deadline| Instant::now() >= deadline) {
                 return Err(Stop::TimedOut);
+            }
+            if self.cancel.load(std::sync::atomic::Ordering::Acquire) {
+                return Err(Stop::Failed(Error::Cancelled));
             }
         }
     }
 
     /// What a call that does not wait does when nothing is there: now and then, so that polling stays cheap, it
     /// looks whether the other side is gone or somebody needs repair.
-    fn glance<T>(&mut self, mut attempt: impl FnMut(&mut Self) -> Option<T>) -> Result<T, Stop> {
+    fn glance<T>(
+        &mut self,
+        mut attempt: impl FnMut(&mut Self) -> Result<Option<T>, Stop>,
+    ) -> Result<T, Stop> {
         let now = Instant::now();
         if now < self.glance_again && self.channel.given().load(Ordering::Relaxed) == 0 {
             return Err(Stop::WouldBlock);
@@ -288,7 +311,7 @@ impl<E: End> Participant<E> {
         self.glance_again = now + GLANCE;
         self.end.before_sleep(self.channel.mem());
         let (look, _) = self.look_around(false)?;
-        if let Some(done) = attempt(self) {
+        if let Some(done) = attempt(self)? {
             return Ok(done);
         }
         match (look, self.end.poll(self.channel.mem())) {

@@ -133,7 +133,9 @@ impl Producer {
         let participant = &mut self.participant;
         let claimed = match participant.end.claim(participant.channel.mem(), want) {
             Ok(claim) => claim,
-            Err(_) => participant.wait_for(patience, |p| p.end.claim(p.channel.mem(), want).ok())?,
+            Err(nothing) => {
+                participant.wait_for(patience, nothing, |p| p.end.claim(p.channel.mem(), want))?
+            }
         };
         participant.chain();
         Ok(claimed)

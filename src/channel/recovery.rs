@@ -67,10 +67,11 @@ pub(crate) fn needed(channel: &Attachment, me: Index, alive: u64) -> bool {
 pub(crate) fn repair(channel: &Attachment, author: Author, alive: u64) -> bool {
     let mem = channel.mem();
     let mut changed = false;
+    // Only the living give: a dead owner's gift is recovered with everything else it had, and a bit that stands for
+    // nobody would be looked at for ever.
+    channel.given().fetch_and(alive, Ordering::AcqRel);
     for (index, side) in dead(channel, alive) {
         park::bury(mem, index, side);
-        // A dead owner's gift is recovered with everything else it had.
-        channel.given().fetch_and(!index.bit(), Ordering::AcqRel);
         if let Settled::Done { adopted, voided } = ring::settle(mem, channel.header.kind, index, side, author)
         {
             vacate(channel, index, side, u64::from(adopted), u64::from(voided));

@@ -15,7 +15,7 @@
 
 use std::time::Instant;
 
-use libc::{EIDRM, EINVAL, ERANGE};
+use libc::{EAGAIN, EIDRM, EINVAL, ERANGE};
 
 use crate::error::{Error, OsError, Result};
 use crate::layout::MAX_PARTICIPANTS;
@@ -282,15 +282,32 @@ impl Set {
 
     /// Gives LOCK back as taken by [`Set::lock`]; posts everybody, which cancels the death notices too.
     pub(crate) fn unlock(&self) -> Result<()> {
-        let mut ops = Ops::new();
-        ops.push(LOCK, -1, UNDO);
-        for k in 0..self.participants {
-            ops.push(self.wake(k), 1, UNDO);
+        self.give_lock_back(UNDO)
+    }
+
+    /// Releases LOCK and posts everybody in one step. It never waits: of a LOCK that somebody else has zeroed, only our
+    /// undo is taken back, or the kernel would release the next holder's at our end.
+    fn give_lock_back(&self, post: i16) -> Result<()> {
+        let release = |zeroed: bool| {
+            let mut ops = Ops::new();
+            if zeroed {
+                ops.push(LOCK, 1, 0);
+            }
+            ops.push(LOCK, -1, UNDO | NOWAIT);
+            for k in 0..self.participants {
+                ops.push(self.wake(k), 1, post);
+            }
+            self.all_at_once_or_first(&ops)
+        };
+        let mut result = release(false);
+        if matches!(&result, Err(e) if e.errno == ERANGE) {
+            self.uncrowd()?;
+            result = release(false);
         }
-        match self.all_at_once_or_first(&ops) {
-            Err(e) if e.errno == ERANGE => {
-                self.uncrowd()?;
-                self.all_at_once_or_first(&ops).map_err(lost)
+        match result {
+            Err(e) if e.errno == EAGAIN => {
+                release(true).map_err(lost)?;
+                Err(Error::Corrupt { what: "lock", found: 0, expected: "1: we held it".into() })
             }
             other => other.map_err(lost),
         }
@@ -307,21 +324,7 @@ impl Set {
     /// Gives LOCK back as taken by [`Set::try_lock`]; posts everybody, for whoever found it taken sleeps on its wake
     /// semaphore.
     pub(crate) fn unlock_participant(&self) -> Result<()> {
-        let post = |flags: i16| {
-            let mut ops = Ops::new();
-            ops.push(LOCK, -1, UNDO);
-            for k in 0..self.participants {
-                ops.push(self.wake(k), 1, flags);
-            }
-            self.all_at_once_or_first(&ops)
-        };
-        match post(0) {
-            Err(e) if e.errno == ERANGE => {
-                self.uncrowd()?;
-                post(0).map_err(lost)
-            }
-            other => other.map_err(lost),
-        }
+        self.give_lock_back(0)
     }
 
     /// One call if SEMOPM allows; else the first chunk, which holds what matters, and then the posts.
@@ -350,7 +353,7 @@ impl Set {
         ops.push(ALIVE + index.get(), 0, NOWAIT);
         ops.push(ALIVE + index.get(), 1, UNDO);
         ops.push(COUNTS + side as usize, 1, UNDO);
-        ops.push(LOCK, -1, UNDO);
+        ops.push(LOCK, -1, UNDO | NOWAIT);
         for k in (0..self.participants).filter(|k| living >> k & 1 != 0) {
             ops.push(self.wake(k), 1, 0);
         }
@@ -358,6 +361,12 @@ impl Set {
             Err(e) if e.errno == ERANGE => {
                 self.uncrowd()?;
                 self.all_at_once_or_first(&ops).map_err(lost)
+            }
+            // We hold LOCK and saw the lease at 0.
+            Err(e) if e.errno == EAGAIN => {
+                let lock = os::sem::value(self.id(), LOCK as u16).map_err(lost)?;
+                let expected = "1, and a lease of 0: both were, and nobody else may change them".into();
+                Err(Error::Corrupt { what: "lock", found: lock.into(), expected })
             }
             other => other.map_err(lost),
         }

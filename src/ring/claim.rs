@@ -6,7 +6,7 @@
 
 use super::probe::{self, unless};
 use super::word::{Announcement, Cursor, Owner, Phase, Stamp, ahead};
-use super::{Claim, Index, Nothing, Outlook, Shared, Side, clamp_want};
+use super::{Claim, Defect, Index, Nothing, Outlook, Shared, Side, clamp_want};
 use crate::layout::{record, shared as at};
 use crate::sync::{Ordering, spin_loop};
 
@@ -129,7 +129,7 @@ impl End {
     /// Why the slot at the cursor cannot be claimed; `None` if that was old news.
     #[cold]
     fn why_nothing(&self, shared: &Shared, position: u64) -> Option<Nothing> {
-        // SYNC(ready), SYNC(free): a stamp from beyond this position shows that the cursor has moved on.
+        // SYNC(ready), SYNC(free): a stamp that only a claimed slot has shows that the cursor has moved on.
         let stamp = Stamp::from_bits(shared.stamp(position).load(Ordering::Acquire));
         let behind = stamp.distance_from(position);
         // SYNC(tail), SYNC(head)
@@ -139,15 +139,31 @@ impl End {
         };
         let other = || Cursor::from_bits(other.load(Ordering::Acquire)).position();
         let theirs = match (self.side, stamp.phase()) {
-            (_, _) if behind > 0 => return None,
-            (Side::Producers, _) if behind == 0 => return None,
-            (Side::Consumers, Phase::Ready | Phase::Void | Phase::Taken) if behind == 0 => return None,
+            (Side::Producers, Phase::Free) | (Side::Consumers, Phase::Ready | Phase::Void) if behind == 0 => {
+                return None; // it came just now
+            }
+            (_, _) if behind > 0 => return self.overtaken(shared, position, stamp),
+            (Side::Producers, _) | (Side::Consumers, Phase::Taken) if behind == 0 => {
+                return self.overtaken(shared, position, stamp);
+            }
             // The slot still belongs to the lap before. Full, unless a consumer has claimed it already.
             (Side::Producers, _) => ahead(position, other()) >= shared.geometry().capacity() as i64,
             // The slot waits for its message. Empty, unless a producer has claimed it already.
             (Side::Consumers, _) => ahead(other(), position) <= 0,
         };
         Some(if theirs { Nothing::None } else { Nothing::Midway })
+    }
+
+    /// Others have claimed the slot and gone on, says its stamp; so must the cursor, or the stamp is nobody's.
+    fn overtaken(&self, shared: &Shared, position: u64, stamp: Stamp) -> Option<Nothing> {
+        // SYNC(tail), SYNC(head): who stored that stamp knew of the claim, and we acquired what it knew.
+        let cursor = Cursor::from_bits(shared.word(cursor_of(self.side)).load(Ordering::Acquire));
+        (cursor.position() == position).then_some(Nothing::Corrupt(Defect {
+            what: "stamp",
+            found: stamp.bits(),
+            rule: "that of a slot that nobody has claimed yet, at position",
+            at: position,
+        }))
     }
 
     /// The owner of the claim before our first uncompleted slot. Our own announcement is the claim we hold.

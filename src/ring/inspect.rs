@@ -28,7 +28,7 @@ impl Sender {
     #[inline]
     pub(crate) fn poll(&self, shared: &Shared) -> Result<(), Nothing> {
         match self {
-            Self::Spsc(_) if super::occupancy(shared, Kind::Spsc) < shared.geometry().capacity() => Ok(()),
+            Self::Spsc(end) if end.poll(shared) => Ok(()),
             Self::Spsc(_) => Err(Nothing::None),
             Self::Mpmc(_) => poll_mpmc(shared, Side::Producers),
         }
@@ -40,12 +40,8 @@ impl Receiver {
     #[inline]
     pub(crate) fn poll(&self, shared: &Shared) -> Result<(), Nothing> {
         match self {
-            Self::Spsc(_) => {
-                // SYNC(ready): the stamp itself, for TAIL lags behind it.
-                let head = received(shared, Kind::Spsc);
-                let stamp = Stamp::from_bits(shared.stamp(head).load(Ordering::Acquire));
-                if stamp.is(head, Phase::Ready) { Ok(()) } else { Err(Nothing::None) }
-            }
+            Self::Spsc(end) if end.poll(shared) => Ok(()),
+            Self::Spsc(_) => Err(Nothing::None),
             Self::Mpmc(_) if self.given_back(shared) => Err(Nothing::Midway),
             Self::Mpmc(_) if self.has_adopted(shared) => Ok(()),
             Self::Mpmc(_) => poll_mpmc(shared, Side::Consumers),
@@ -70,7 +66,7 @@ impl Receiver {
     #[inline]
     pub(crate) fn glance(&self, shared: &Shared) -> bool {
         match self {
-            Self::Spsc(_) => self.poll(shared).is_ok(),
+            Self::Spsc(end) => end.poll(shared),
             Self::Mpmc(_) => self.has_adopted(shared) || worth_a_claim(shared, Side::Consumers).1,
         }
     }

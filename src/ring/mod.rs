@@ -25,17 +25,24 @@ mod slots;
 mod spsc;
 mod word;
 
+#[cfg(all(test, not(loom)))]
+mod fetch_tests;
+#[cfg(any(all(test, not(loom)), fuzzing))]
+#[allow(unreachable_pub)] // the fuzz targets reach it
+pub mod hostile;
 #[cfg(all(test, loom))]
 pub(crate) mod models;
 #[cfg(all(test, not(loom)))]
 mod scripted;
 #[cfg(all(test, not(loom)))]
 mod tests;
-#[cfg(all(test, not(loom)))]
+#[cfg(any(all(test, not(loom)), fuzzing))]
 mod world;
 
 pub(crate) use ends::{Receiver, Sender};
 pub(crate) use inspect::{holds, traffic};
+#[cfg(all(test, not(loom)))]
+pub(crate) use probe::meddled;
 pub(crate) use recover::{Author, Settled, adopt_given, settle};
 pub(crate) use slots::Shared;
 
@@ -83,6 +90,20 @@ pub(crate) enum Nothing {
     /// Somebody of either side is between claim and completion at the slot we need, and may stay there. Or we lost
     /// every race of a bounded number; or our own messages are offered to others ([`Receiver::given_back`]).
     Midway,
+    /// The ring contradicts itself. It stays so: only a peer that does not follow the protocol brought it there.
+    Corrupt(Defect),
+}
+
+/// A word that nobody who follows the protocol leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Defect {
+    /// Which word.
+    pub(crate) what: &'static str,
+    /// What it says.
+    pub(crate) found: u64,
+    /// What it would say in a sound ring: this, about the position `at`.
+    pub(crate) rule: &'static str,
+    pub(crate) at: u64,
 }
 
 /// Slots that are ours to complete, first one first. The claim itself stands in shared memory: dropping this value

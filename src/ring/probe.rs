@@ -1,7 +1,7 @@
-//! What tests do to the protocol: remove one of its rules, or kill its author before one of its stores. In every
-//! other build each function is a constant and disappears.
+//! What tests do to the protocol: remove one of its rules, kill its author before one of its stores, or change a word
+//! under its eyes. In every other build each function is a constant and disappears.
 
-use crate::sync::Ordering;
+use crate::sync::{AtomicU64, Ordering};
 
 pub(crate) use hooks::*;
 
@@ -11,7 +11,7 @@ pub(crate) fn unless(name: &str, order: Ordering) -> Ordering {
     if mutant(name) { Ordering::Relaxed } else { order }
 }
 
-#[cfg(not(test))]
+#[cfg(not(any(test, fuzzing)))]
 mod hooks {
     /// Whether the rule of that name is removed.
     #[inline(always)]
@@ -22,15 +22,26 @@ mod hooks {
     /// Stands before every store to a shared word that recovery depends on.
     #[inline(always)]
     pub(crate) const fn step() {}
+
+    /// Stands before every access to a word of the segment.
+    #[inline(always)]
+    pub(crate) const fn access(_offset: usize, _word: &super::AtomicU64) {}
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(any(loom, fuzzing), allow(dead_code))] // each uses a part
 mod hooks {
     use std::cell::Cell;
+
+    use super::AtomicU64;
+
+    /// Gets the offset of a word and the word.
+    type Meddler = Box<dyn FnMut(usize, &AtomicU64)>;
 
     std::thread_local! {
         static MUTANT: Cell<&'static str> = const { Cell::new("") };
         static FUSE: Cell<Option<u32>> = const { Cell::new(None) };
+        static MEDDLER: Cell<Option<Meddler>> = const { Cell::new(None) };
     }
 
     /// What a killed operation unwinds with.
@@ -49,7 +60,30 @@ mod hooks {
         }
     }
 
-    /// Runs `work` with one rule removed, or several joined by ` + `. Loom's threads are coroutines of this thread, so they see it too.
+    pub(crate) fn access(offset: usize, word: &AtomicU64) {
+        // Out while it is at work: its own accesses are not meddled with.
+        if let Some(mut meddle) = MEDDLER.take() {
+            meddle(offset, word);
+            MEDDLER.set(Some(meddle));
+        }
+    }
+
+    /// Runs `work` while `meddle` is called before each of its accesses to the segment, and may change the word.
+    pub(crate) fn meddled<T>(meddle: impl FnMut(usize, &AtomicU64) + 'static, work: impl FnOnce() -> T) -> T {
+        /// Also when `work` panics.
+        struct Stop;
+        impl Drop for Stop {
+            fn drop(&mut self) {
+                MEDDLER.take();
+            }
+        }
+        MEDDLER.set(Some(Box::new(meddle)));
+        let _stop = Stop;
+        work()
+    }
+
+    /// Runs `work` with one rule removed, or several joined by ` + `. Loom's threads are coroutines of this
+    /// thread, so they see it too.
     pub(crate) fn with_mutant<T>(name: &'static str, work: impl FnOnce() -> T) -> std::thread::Result<T> {
         MUTANT.set(name);
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
@@ -58,7 +92,6 @@ mod hooks {
     }
 
     /// Runs `work` and kills it before its `steps`-th store; `None` if it was killed.
-    #[cfg_attr(loom, allow(dead_code))]
     pub(crate) fn killed_after<T>(steps: Option<u32>, work: impl FnOnce() -> T) -> Option<T> {
         FUSE.set(steps);
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));

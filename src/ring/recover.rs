@@ -258,8 +258,11 @@ fn set_announced(shared: &Shared, index: Index) {
 
 /// What a participant has claimed, won and not completed: where from, and how many slots. A hint without LOCK.
 pub(super) fn holds(shared: &Shared, index: Index, side: Side) -> Option<(u64, u32)> {
-    if let Some(range) = read_adopted(shared, index).filter(|range| hold_by(shared, *range, index)) {
-        return Some((range.position(), slots_held(shared, range, index)));
+    if let Some(range) = read_adopted(shared, index) {
+        let held = slots_held(shared, range, index);
+        if held > 0 {
+            return Some((range.position(), held));
+        }
     }
     let claim = won(shared, side, index)?;
     let open = slots_of(claim.position(), claim.len(), [Owner::NOBODY; 2]).filter(|(position, _)| {

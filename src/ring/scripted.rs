@@ -1,7 +1,7 @@
 //! Scripts of single situations: how one answer, one edge or one old bug looks.
 
 use super::probe::killed_after;
-use super::word::{Announcement, Cursor};
+use super::word::{Announcement, Cursor, Phase, Stamp};
 use super::world::memory;
 use super::{
     Author, Index, Kind, Nothing, Receiver, Sender, Settled, Side, adopt_given, init, occupancy, settle,
@@ -90,17 +90,74 @@ fn a_producer_that_slept_for_ages_does_not_trust_its_frontier() {
 }
 
 #[test]
-fn a_hostile_free_grants_nothing() {
+fn a_hostile_free_grants_nothing_and_a_hostile_head_is_named() {
     let (_memory, shared) = memory(Geometry::new(4, 8, 2).unwrap());
     init(&shared, Kind::Spsc, 9);
     let mut sender = Sender::resume(Kind::Spsc, &shared, Index::new(0, 2).unwrap());
     for lie in [10, 4, 1 << 40, u64::MAX, 1 << 63] {
         shared.word(at::FREE).store(lie, Ordering::Relaxed);
         shared.word(at::HEAD).store(lie, Ordering::Relaxed);
-        assert_eq!(sender.claim(&shared, 9).unwrap_err(), Nothing::None);
+        assert_eq!(sender.poll(&shared), Ok(()));
+        match sender.claim(&shared, 9).unwrap_err() {
+            Nothing::Corrupt(defect) => assert_eq!((defect.what, defect.found, defect.at), ("head", lie, 9)),
+            nothing => panic!("{nothing:?}"),
+        }
+        shared.word(at::HEAD).store(5, Ordering::Relaxed);
+        assert_eq!(sender.poll(&shared), Err(Nothing::None));
     }
     shared.word(at::HEAD).store(9, Ordering::Relaxed);
     assert_eq!(sender.claim(&shared, 9).unwrap().len(), 4);
+}
+
+/// A poll that saw something which no claim could have, and a caller that span for ever between the two.
+#[test]
+fn a_stamp_that_contradicts_the_cursor_is_named() {
+    for (side, position, phase) in [
+        (Side::Producers, 7, Phase::Ready),
+        (Side::Producers, 7, Phase::Void),
+        (Side::Producers, 7, Phase::Taken),
+        (Side::Producers, 8, Phase::Free),
+        (Side::Producers, 11, Phase::Free),
+        (Side::Consumers, 7, Phase::Taken),
+        (Side::Consumers, 8, Phase::Ready),
+        (Side::Consumers, 1 << 44, Phase::Free),
+    ] {
+        scripted!(shared, index);
+        init(&shared, Kind::Mpmc, 7);
+        let lie = Stamp::new(position, phase, index(0).into()).bits();
+        shared.stamp(7).store(lie, Ordering::Relaxed);
+        let (mut sender, mut receiver) =
+            (Sender::resume(Kind::Mpmc, &shared, index(0)), Receiver::resume(Kind::Mpmc, &shared, index(1)));
+        let (polled, claimed) = match side {
+            Side::Producers => (sender.poll(&shared), sender.claim(&shared, 1)),
+            Side::Consumers => (receiver.poll(&shared), receiver.claim(&shared, 1)),
+        };
+        assert_eq!(polled, Ok(()));
+        match claimed.unwrap_err() {
+            Nothing::Corrupt(defect) => assert_eq!((defect.what, defect.found, defect.at), ("stamp", lie, 7)),
+            nothing => panic!("{side:?} {position} {phase:?}: {nothing:?}"),
+        }
+    }
+}
+
+/// What the peer writes into our own words is not what we go by.
+#[test]
+fn an_spsc_consumer_polls_where_it_will_claim() {
+    let (_memory, shared) = memory(Geometry::new(4, 8, 2).unwrap());
+    init(&shared, Kind::Spsc, 9);
+    let me = |i| Index::new(i, 2).unwrap();
+    let mut sender = Sender::resume(Kind::Spsc, &shared, me(0));
+    let mut receiver = Receiver::resume(Kind::Spsc, &shared, me(1));
+    let mut claim = sender.claim(&shared, 1).unwrap();
+    sender.publish(&shared, &mut claim, 0, 0);
+    shared.word(at::HEAD).store(1 << 40, Ordering::Relaxed);
+    assert_eq!(receiver.poll(&shared), Ok(()));
+    assert_eq!(receiver.claim(&shared, 1).unwrap().position(), 9);
+    // Not quite READY is not READY for either. (One that has once seen it READY does not look again.)
+    shared.word(at::HEAD).store(9, Ordering::Relaxed);
+    let mut receiver = Receiver::resume(Kind::Spsc, &shared, me(1));
+    shared.stamp(9).fetch_or(1, Ordering::Relaxed);
+    assert_eq!((receiver.poll(&shared), receiver.claim(&shared, 1).is_err()), (Err(Nothing::None), true));
 }
 
 /// The recoverer of an heir once found its own half-given range in the way of the claim it was part of.

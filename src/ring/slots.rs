@@ -9,7 +9,7 @@
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
-use super::Index;
+use super::{Index, probe};
 use crate::layout::{Geometry, record, slot};
 use crate::sync::{AtomicU64, Ordering};
 
@@ -218,14 +218,20 @@ impl Shared {
         let start = self.payload_ptr(position).cast::<AtomicU64>();
         // SAFETY: a slot's stride is a multiple of 8 and holds 16 bytes and the message, so the rounded-up
         // words lie within the segment; slots start at multiples of 16; `new` promises the rest.
-        unsafe { core::slice::from_raw_parts(start, words) }
+        let words = unsafe { core::slice::from_raw_parts(start, words) };
+        if let Some(first) = words.first() {
+            probe::access(self.geometry.slot(position) + slot::PAYLOAD, first);
+        }
+        words
     }
 
     #[inline(always)]
     fn at(&self, offset: usize) -> &AtomicU64 {
         let word = self.pointer(offset).cast::<AtomicU64>();
         // SAFETY: the callers pass multiples of 8 below `geometry.size()`; `new` promises the rest.
-        unsafe { &*word }
+        let word = unsafe { &*word };
+        probe::access(offset, word);
+        word
     }
 
     #[inline(always)]

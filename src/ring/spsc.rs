@@ -17,7 +17,7 @@
 
 use super::probe::{self, unless};
 use super::word::{InHand, Owner, Phase, Stamp};
-use super::{Claim, Found, Nothing, Outlook, PREFETCH, Shared, clamp_want, pack_meta};
+use super::{Claim, Defect, Found, Nothing, Outlook, PREFETCH, Shared, clamp_want, pack_meta};
 use crate::layout::shared as at;
 use crate::sync::{Ordering, compiler_fence};
 
@@ -52,10 +52,14 @@ impl Sender {
         if self.limit == self.tail {
             // SYNC(free), SYNC(free-exact): the consumer has read what it freed before we overwrite it.
             let free = unless("spsc: free not acquired", Ordering::Acquire);
-            self.extend(shared, shared.word(at::FREE).load(free));
+            let _old_news = self.extend(shared, shared.word(at::FREE).load(free));
             if self.limit == self.tail {
                 let exact = unless("spsc: head not acquired", Ordering::Acquire);
-                self.extend(shared, shared.word(at::HEAD).load(exact));
+                let head = shared.word(at::HEAD).load(exact);
+                if !self.extend(shared, head) {
+                    let rule = "at most a lap behind the producer's position";
+                    return Err(Nothing::Corrupt(Defect { what: "head", found: head, rule, at: self.tail }));
+                }
             }
         }
         let room = self.limit.wrapping_sub(self.tail);
@@ -66,14 +70,23 @@ impl Sender {
         Ok(Claim { position: self.tail, len, prev: Owner::NOBODY, adopted: false, attempt: 0 })
     }
 
-    /// Learns that everything below `freed` was acknowledged. Wherever it is not within a lap behind the tail it
-    /// is old news, or a lie, and grants nothing.
-    fn extend(&mut self, shared: &Shared, freed: u64) {
+    /// Learns that everything below `freed` was acknowledged. Where it is not within a lap behind the tail it grants
+    /// nothing, and is false: FREE may be old news, HEAD never.
+    fn extend(&mut self, shared: &Shared, freed: u64) -> bool {
         let capacity = shared.geometry().capacity();
-        let used = self.tail.wrapping_sub(freed);
-        if used <= capacity {
+        let within = self.tail.wrapping_sub(freed) <= capacity;
+        if within {
             self.limit = freed.wrapping_add(capacity);
         }
+        within
+    }
+
+    /// Would a claim find room, or that HEAD is none of ours? By the position that a claim goes by, so that both
+    /// always say the same.
+    pub(crate) fn poll(&self, shared: &Shared) -> bool {
+        // SYNC(free-exact): as in `claim`.
+        let head = shared.word(at::HEAD).load(Ordering::Acquire);
+        self.limit != self.tail || self.tail.wrapping_sub(head) != shared.geometry().capacity()
     }
 
     /// Whether FREE, which the consumer writes every eighth of a lap, promises room. A spinning producer that read
@@ -162,6 +175,14 @@ impl Receiver {
         }
         self.frontier = self.head.wrapping_add(len);
         len.min(u64::from(want)) as u32
+    }
+
+    /// Would a claim find a message? By the position that a claim goes by, not by the word that a peer may change.
+    #[inline]
+    pub(crate) fn poll(&self, shared: &Shared) -> bool {
+        // SYNC(ready): the stamp itself, for TAIL lags behind it.
+        self.frontier != self.head
+            || shared.stamp(self.head).load(Ordering::Acquire) == ready(self.head).bits()
     }
 
     #[inline]

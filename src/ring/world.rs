@@ -295,6 +295,7 @@ impl World {
                 Some(Err(Nothing::Midway)) => {
                     assert!(polled.is_none_or(|polled| polled == Err(Nothing::Midway)))
                 }
+                Some(Err(Nothing::Corrupt(defect))) => panic!("{defect:?}"),
                 None => self.kill(who),
             }
             return;
