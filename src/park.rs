@@ -228,12 +228,10 @@ fn wake_some<W: Waker>(mem: &Shared, mut sleeping: u64, me: Index, waker: &W) ->
         if bits == 0 {
             break;
         }
-        if mutant("marked before posted") {
-            mark(mem, targets);
-        }
+        let early = mutant("marked before posted").then(|| mark(mem, targets));
         waker.post(bits);
         woke = Woke::Enough;
-        wanted -= mark(mem, targets);
+        wanted -= early.unwrap_or_else(|| mark(mem, targets));
         if mutant("no next") {
             break;
         }

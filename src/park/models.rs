@@ -3,11 +3,11 @@
 //! `RUSTFLAGS="--cfg loom" cargo test --release --lib park::models`
 //!
 //! They are in fence mode: loom has no membarrier(2), whose caller makes a barrier run on the other processors. Its
-//! fences are stronger than C11's, for each also orders what was written before another one. The exhaustive models
-//! in `tests/model/wait*.rs` have store buffers and the membarrier.
+//! fences are stronger than C11's: each acquires what came before any earlier one. The exhaustive models in
+//! `tests/model/wait*.rs` have store buffers and the membarrier.
 //!
-//! Nobody who was woken comes back, and nobody leaves unless the model is about leaving: a later post or look by
-//! somebody else would hide that one is missing.
+//! Everybody makes as few calls as the model needs, and nobody leaves unless it is about leaving: a later post or
+//! look would hide that one is missing.
 //!
 //! Each model returns what happened; the tests list all that may, and remove one rule after the other: each must
 //! then let some model fail. A lost wake-up is a deadlock, which loom reports. That a publication wakes two hides
@@ -22,7 +22,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use loom::thread;
 
 use super::Waited;
-use crate::ring::models::{Outcome, expect, index, outcomes};
+use crate::ring::models::{Model, Outcome, expect, index, outcomes};
 use crate::ring::probe::{Killed, with_mutant};
 use crate::ring::{Kind, Side};
 use member::{Channel, Fate, Member};
@@ -229,7 +229,7 @@ fn a_new_owner_is_not_marked_for_the_old() {
 #[test]
 fn one_woken_is_enough() {
     for (model, expected) in [
-        (batch as fn() -> Outcome, [[1, 2].as_slice(), &[2, 1]]),
+        (batch as Model, [[1, 2].as_slice(), &[2, 1]]),
         (timeout, [&[1, 2], &[TIMED_OUT, 1]]),
         (dead_sleeper, [&[1], &[2]]),
     ] {
@@ -238,7 +238,7 @@ fn one_woken_is_enough() {
 }
 
 /// Why a model fails with the rule removed.
-fn failure(rule: &'static str, bound: usize, model: fn() -> Outcome) -> String {
+fn failure(rule: &'static str, bound: usize, model: Model) -> String {
     match with_mutant(rule, || outcomes(bound, model)) {
         Ok(outcomes) => format!("{outcomes:?}"),
         Err(cause) => *cause.downcast::<String>().unwrap(),
@@ -247,7 +247,7 @@ fn failure(rule: &'static str, bound: usize, model: fn() -> Outcome) -> String {
 
 #[test]
 fn every_rule_is_needed() {
-    let rules: [(&str, usize, fn() -> Outcome); 18] = [
+    let rules: [(&str, usize, Model); 18] = [
         ("no sleeper barrier", TWO, one_message),
         ("no sleeper barrier", TWO, full_ring),
         ("no publisher barrier", TWO, one_message),

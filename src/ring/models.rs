@@ -29,6 +29,8 @@ use mpmc::{
 
 /// What happened in one execution.
 pub(crate) type Outcome = Vec<u64>;
+/// One execution; loom calls it again for each.
+pub(crate) type Model = fn() -> Outcome;
 
 pub(crate) fn ring(kind: Kind, capacity: u64) -> Arc<Shared> {
     let shared = Shared::new(Geometry::new(capacity, 8, 4).unwrap());
@@ -141,10 +143,10 @@ fn spsc_dead_consumer() -> Outcome {
 }
 
 /// Preemptions in one execution. Three let every rule be missed; the longest chain of outcomes needs more.
-pub(crate) const BOUND: usize = 3;
+const BOUND: usize = 3;
 
 /// Every outcome of a model. `LOOM_MAX_PREEMPTIONS` deepens the search.
-pub(crate) fn outcomes(bound: usize, model: fn() -> Outcome) -> BTreeSet<Outcome> {
+pub(crate) fn outcomes(bound: usize, model: Model) -> BTreeSet<Outcome> {
     let all = Arc::new(Plain::new(BTreeSet::new()));
     let seen = all.clone();
     let mut builder = loom::model::Builder::new();
@@ -157,7 +159,7 @@ pub(crate) fn outcomes(bound: usize, model: fn() -> Outcome) -> BTreeSet<Outcome
     outcomes.clone()
 }
 
-pub(crate) fn expect<const N: usize>(bound: usize, model: fn() -> Outcome, expected: [&[u64]; N]) {
+pub(crate) fn expect<const N: usize>(bound: usize, model: Model, expected: [&[u64]; N]) {
     assert_eq!(outcomes(bound, model), expected.into_iter().map(Vec::from).collect());
 }
 
@@ -206,7 +208,7 @@ fn mpmc_given_back() {
 
 #[test]
 fn every_ordering_is_needed() {
-    let rules: [(&str, fn() -> Outcome); 22] = [
+    let rules: [(&str, Model); 22] = [
         ("spsc: ready not released", spsc_one),
         ("spsc: ready not acquired", spsc_one),
         ("spsc: free not released", spsc_one),

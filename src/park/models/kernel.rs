@@ -1,8 +1,8 @@
 //! What the kernel does for the models: wake semaphores and leases.
 //!
-//! A wake semaphore orders its V before the P that takes the token, and no other call: less than semop(2) does. What
-//! touches the leases, a snapshot, a leave, a death, a registration, is one step for all of it, as in the kernel.
-//! A sleep that no token ends is a deadlock, which loom reports: a lost wake-up.
+//! Calls on one wake semaphore are ordered, posts of different ones are not: less than semop(2) promises. What touches
+//! the leases (a snapshot, a leave, a death, a registration) is one step for all of it, as in the kernel. A sleep
+//! that no token ends is a deadlock, which loom reports: a lost wake-up.
 
 use loom::sync::{Condvar, Mutex, MutexGuard};
 
@@ -67,7 +67,7 @@ impl Kernel {
         }
     }
 
-    /// P. With `timed` the limit ends it: at any time, for the caller may come here at any time.
+    /// P. A `timed` one ends at once without a token: its caller may come here as late as a limit would end it.
     pub(super) fn sleep(&self, me: Index, timed: bool) -> Slept {
         let semaphore = &self.wake[me.get()];
         let mut tokens = semaphore.value();
