@@ -9,7 +9,6 @@ use crate::error::{Error, Result};
 use crate::layout::{
     self, Geometry, MAX_CAPACITY, MAX_MESSAGE, MAX_NAME, MAX_PARTICIPANTS, header as at, shared,
 };
-use crate::os;
 use crate::ring::Kind;
 use crate::segment::Mapping;
 use crate::sync::Ordering;
@@ -275,8 +274,9 @@ pub(crate) fn write(mapping: &Mapping, header: &Header, name: &str, set_id: i32)
     put(at::PARTICIPANTS, geometry.participants() as u64)?;
     put(at::POLICY, header.when_no_consumer as u64)?;
     put(at::WAKE, header.wake as u64)?;
-    put(at::CREATED, os::clock::unix_nanos())?;
-    put(at::CREATOR, u64::from(os::process::pid() as u32))?;
+    let created = header.created.duration_since(UNIX_EPOCH).unwrap_or_default();
+    put(at::CREATED, u64::try_from(created.as_nanos()).unwrap_or(0))?;
+    put(at::CREATOR, u64::from(header.creator as u32))?;
     put(at::ORIGIN, header.origin)?;
     put_name(at::NAME, name)?;
     if let Some(t) = &header.message_type {

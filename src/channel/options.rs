@@ -8,6 +8,7 @@ use super::attachment::Attachment;
 use super::consumer::Consumer;
 use super::header::{TypeInfo, WakeMode, WhenNoConsumer};
 use super::lifecycle::{self, Create};
+use super::observer::Observer;
 use super::producer::Producer;
 use super::typed::{TypedConsumer, TypedProducer};
 use crate::error::{Error, Result};
@@ -205,6 +206,15 @@ impl Options {
     /// As [`Options::open`] and [`Options::create`].
     pub fn open_or_create(&self, key: impl Into<Key>) -> Result<Channel> {
         self.locked(key, Create::IfAbsent)
+    }
+
+    /// Opens a channel that exists for reading only: for whoever may read it and no more. A channel that is being
+    /// created or removed at this moment is not there.
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    pub fn observe(&self, key: impl Into<Key>) -> Result<Observer> {
+        lifecycle::observe(self, &key.into()).map(Observer::new)
     }
 
     /// Opens the channel, or creates it, and becomes one of its producers.

@@ -37,8 +37,8 @@ impl Shared {
     ///
     /// # Safety
     ///
-    /// `base` must be aligned to 8 and readable and writable for `geometry.size()` bytes, for as long as the
-    /// value lives. All access to it, from here or elsewhere, must be atomic as long as another thread or
+    /// `base` must be aligned to 8 and readable for `geometry.size()` bytes, for as long as the value lives; and
+    /// writable, unless nothing is stored through it. All access to it, from here or elsewhere, must be atomic as long as another thread or
     /// process can write to it.
     pub(crate) unsafe fn new(base: NonNull<u8>, geometry: Geometry) -> Self {
         Shared { base, geometry }
