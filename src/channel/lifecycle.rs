@@ -351,6 +351,7 @@ impl Identity<'_> {
         check("number of participants", options.participants, header.geometry.participants())?;
         check("policy without consumers", options.when_no_consumer, header.when_no_consumer)?;
         check("wake mode", options.wake, header.wake)?;
+        check("scrubbing", options.scrub, header.scrub)?;
         if let Some(mode) = options.mode {
             let existing = os::shm::stat(segment_id).map_err(Error::Os)?.mode & 0o777;
             check("mode", Some(format!("{:04o}", mode & 0o777)), format!("{existing:04o}"))?;
@@ -400,6 +401,7 @@ impl Identity<'_> {
             }),
             message_type: options.message_type.clone(),
             origin: options.origin,
+            scrub: options.scrub.unwrap_or(false),
             created: std::time::SystemTime::now(),
             creator: os::process::pid(),
         })

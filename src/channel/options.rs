@@ -52,6 +52,7 @@ pub struct Options {
     pub(crate) lock_memory: bool,
     pub(crate) trusted: bool,
     pub(crate) lock_timeout: Option<Duration>,
+    pub(crate) scrub: Option<bool>,
     pub(crate) origin: u64,
 }
 
@@ -101,6 +102,14 @@ impl Options {
     /// Who pays for the ordering between publishing and sleeping: [`WakeMode::Membarrier`] where the kernel has it.
     pub fn wake_mode(mut self, mode: WakeMode) -> Self {
         self.wake = Some(mode);
+        self
+    }
+
+    /// Consumers overwrite with zeroes what they have consumed, so that old messages do not linger in the segment for
+    /// whoever may read it; not by default. It costs a second pass over each message, by the consumer, before the
+    /// slot is free. What stays: a message that nobody has consumed yet, and what a producer had written when it died.
+    pub fn scrub(mut self, scrub: bool) -> Self {
+        self.scrub = Some(scrub);
         self
     }
 

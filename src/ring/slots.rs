@@ -139,6 +139,15 @@ impl Shared {
         true
     }
 
+    /// Zeroes the first `len` bytes of a slot's payload, and what its meta word says. By whoever has claimed the slot.
+    pub(crate) fn scrub(&self, position: u64, len: usize) {
+        self.payload(position)
+            .iter()
+            .take(len.div_ceil(WORD))
+            .for_each(|word| word.store(0, Ordering::Relaxed));
+        self.set_meta(position, 0);
+    }
+
     /// The payload's words, from the one with byte `at` on.
     #[inline(always)]
     fn words(&self, position: u64, at: usize) -> &[AtomicU64] {
