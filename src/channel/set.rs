@@ -462,3 +462,7 @@ impl Set {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "set_tests.rs"]
+mod tests;
