@@ -58,6 +58,7 @@ pub(crate) mod header {
     pub(crate) const CREATED: usize = 104;
     pub(crate) const CREATOR: usize = 112;
     pub(crate) const ORIGIN: usize = 120;
+    pub(crate) const SCRUB: usize = 128;
     /// Length in bytes, then the bytes.
     pub(crate) const NAME: usize = 256;
     /// Length in bytes, then the bytes; length 0 for a channel of plain bytes.

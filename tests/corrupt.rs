@@ -15,7 +15,7 @@ use semring::{
 };
 
 /// Offsets of docs/design.md section 2.
-const HEADER: [(&str, usize); 18] = [
+const HEADER: [(&str, usize); 19] = [
     ("magic", 0),
     ("version", 8),
     ("size", 16),
@@ -32,6 +32,7 @@ const HEADER: [(&str, usize); 18] = [
     ("created", 104),
     ("creator", 112),
     ("origin", 120),
+    ("scrubbing", 128),
     ("name's length", 256),
     ("type name's length", 512),
 ];
@@ -81,6 +82,7 @@ fn every_field_of_a_real_header() {
                     refused += u32::from(error.is_some());
                     let right = match (field, &error) {
                         ("created" | "creator" | "origin", None) => true,
+                        ("scrubbing", None) => value <= 1,
                         ("magic" | "name's length", Some(Error::Foreign { .. })) => true,
                         ("version", Some(Error::Version { found, expected: 1 })) => *found == value,
                         // An orphan, or a channel that somebody began to remove: finished, and not there any more.

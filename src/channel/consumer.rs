@@ -140,7 +140,8 @@ impl Consumer {
                     }
                 };
             }
-            self.release(&mut claim);
+            let unknown = self.message_size();
+            self.release(&mut claim, unknown);
         }
     }
 
@@ -150,19 +151,27 @@ impl Consumer {
         if found.len as usize <= most { Ok(()) } else { Err(too_long(found.len, most)) }
     }
 
-    /// Frees the claim's next slot, and wakes whoever waits for room.
+    /// Frees the claim's next slot, and wakes whoever waits for room. Up to `written` bytes of it were ever written.
     #[inline]
-    pub(crate) fn release(&mut self, claim: &mut Claim) {
-        let participant = &mut self.participant;
-        participant.end.release(participant.channel.mem(), claim);
-        participant.wake(Side::Producers);
+    pub(crate) fn release(&mut self, claim: &mut Claim, written: usize) {
+        self.free(claim, written);
+        self.participant.wake(Side::Producers);
+    }
+
+    #[inline]
+    fn free(&mut self, claim: &mut Claim, written: usize) {
+        let Participant { channel, end, .. } = &mut self.participant;
+        if channel.header.scrub {
+            channel.mem().scrub(claim.position(), written);
+        }
+        end.release(channel.mem(), claim);
     }
 
     fn recv_message(&mut self, patience: Patience) -> Result<Message, Stop> {
         let (mut claim, found) = self.take(patience)?;
         // The length was checked against the geometry, here and below, so the copy is within the slot.
         let data = self.participant.channel.mem().copy_payload(claim.position(), found.len as usize);
-        self.release(&mut claim);
+        self.release(&mut claim, found.len as usize);
         Ok(Message { data, tag: found.tag, attempt: found.attempt })
     }
 
@@ -175,7 +184,7 @@ impl Consumer {
         let (mut claim, found) = self.take(patience)?;
         let len = found.len as usize;
         self.participant.channel.mem().read_payload_into(claim.position(), 0, &mut buffer[..len]);
-        self.release(&mut claim);
+        self.release(&mut claim, len);
         Ok(Received { len, tag: found.tag, attempt: found.attempt })
     }
 
@@ -271,9 +280,9 @@ impl Consumer {
         while batch.is_empty() && max > 0 {
             let mut claim = self.claim(want, patience)?;
             while claim.len() > 0 {
-                let participant = &mut self.participant;
-                let mem = participant.channel.mem();
-                if let Some(found) = participant.end.look(mem, &mut claim) {
+                let Participant { channel, end, .. } = &mut self.participant;
+                let mut written = channel.header.geometry.message_size();
+                if let Some(found) = end.look(channel.mem(), &mut claim) {
                     if let Err(e) = self.check(&found) {
                         self.participant.pending = Some(claim); // given back when this handle ends
                         return Err(self.participant.broken(e));
@@ -283,8 +292,9 @@ impl Consumer {
                         found.len as usize,
                         batch.make_room(found),
                     );
+                    written = found.len as usize;
                 }
-                self.participant.end.release(self.participant.channel.mem(), &mut claim);
+                self.free(&mut claim, written);
             }
             self.participant.wake(Side::Producers);
         }

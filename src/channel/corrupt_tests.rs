@@ -11,7 +11,7 @@ const SET: i32 = 0x1234_5678;
 const WORDS: usize = shared::JOINS / 8;
 
 /// Every word of the header that means something, but for the names' letters.
-const FIELDS: [usize; 18] = [
+const FIELDS: [usize; 19] = [
     at::MAGIC,
     at::VERSION,
     at::SIZE,
@@ -28,6 +28,7 @@ const FIELDS: [usize; 18] = [
     at::CREATED,
     at::CREATOR,
     at::ORIGIN,
+    at::SCRUB,
     at::NAME,
     at::TYPE_NAME,
 ];
@@ -80,6 +81,7 @@ fn deserved(image: &Image, bytes: usize) -> Deserved {
         holds(word(offset))
     };
     rule("kind", at::KIND, &|kind| kind == 1 || kind == 2);
+    rule("scrubbing", at::SCRUB, &|scrub| scrub < 2);
     rule("policy", at::POLICY, &|policy| policy == 1 || policy == 2);
     rule("wake mode", at::WAKE, &|wake| wake == 1 || wake == 2);
     let sizes = rule("capacity", at::CAPACITY, &|c| c.count_ones() == 1 && c <= 1 << 40)
@@ -128,6 +130,7 @@ impl Bench {
             wake: WakeMode::Fence,
             message_type,
             origin: 77,
+            scrub: false,
             created: UNIX_EPOCH,
             creator: 1,
         };

@@ -9,7 +9,6 @@ use crate::error::{Error, Result};
 use crate::layout::{
     self, Geometry, MAX_CAPACITY, MAX_MESSAGE, MAX_NAME, MAX_PARTICIPANTS, header as at, shared,
 };
-use crate::os;
 use crate::ring::Kind;
 use crate::segment::Mapping;
 use crate::sync::Ordering;
@@ -78,6 +77,8 @@ pub(crate) struct Header {
     pub(crate) wake: WakeMode,
     pub(crate) message_type: Option<TypeInfo>,
     pub(crate) origin: u64,
+    /// Consumers zero what they have consumed.
+    pub(crate) scrub: bool,
     pub(crate) created: SystemTime,
     pub(crate) creator: i32,
 }
@@ -197,6 +198,7 @@ fn read(mapping: &Mapping) -> Result<Header> {
             .ok_or_else(|| corrupt("wake mode", wake, "1 (membarrier) or 2 (fence)"))?,
         message_type: read_type(mapping)?,
         origin: word(mapping, at::ORIGIN),
+        scrub: read_scrub(mapping)?,
         created: UNIX_EPOCH
             .checked_add(Duration::from_nanos(word(mapping, at::CREATED)))
             .unwrap_or(UNIX_EPOCH),
@@ -226,6 +228,14 @@ fn read_geometry(mapping: &Mapping) -> Result<Geometry> {
             let all = format!("{capacity} messages of {message_size} bytes and {places} participants");
             Err(corrupt("size", size, format!("that of {all}, in a segment of {} bytes", mapping.len())))
         }
+    }
+}
+
+fn read_scrub(mapping: &Mapping) -> Result<bool> {
+    match word(mapping, at::SCRUB) {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(corrupt("scrubbing", other, "0 (no) or 1 (yes)")),
     }
 }
 
@@ -275,9 +285,11 @@ pub(crate) fn write(mapping: &Mapping, header: &Header, name: &str, set_id: i32)
     put(at::PARTICIPANTS, geometry.participants() as u64)?;
     put(at::POLICY, header.when_no_consumer as u64)?;
     put(at::WAKE, header.wake as u64)?;
-    put(at::CREATED, os::clock::unix_nanos())?;
-    put(at::CREATOR, u64::from(os::process::pid() as u32))?;
+    let created = header.created.duration_since(UNIX_EPOCH).unwrap_or_default();
+    put(at::CREATED, u64::try_from(created.as_nanos()).unwrap_or(0))?;
+    put(at::CREATOR, u64::from(header.creator as u32))?;
     put(at::ORIGIN, header.origin)?;
+    put(at::SCRUB, header.scrub.into())?;
     put_name(at::NAME, name)?;
     if let Some(t) = &header.message_type {
         put(at::TYPE_SIZE, t.size)?;

@@ -139,7 +139,7 @@ impl Drop for Lease<'_> {
             return; // as in `give_back`
         }
         if let Some(mut claim) = self.consumer.participant.pending.take() {
-            self.consumer.release(&mut claim);
+            self.consumer.release(&mut claim, self.found.len as usize);
         }
     }
 }

@@ -25,6 +25,9 @@ const DEFAULT_MESSAGE_SIZE: u64 = 4096;
 const DEFAULT_MODE: u32 = 0o600;
 const DEFAULT_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What is wrong with a segment of zeroes that nobody is about to fill.
+const HEADLESS: &str = "a segment without a channel's header";
+
 /// Rounds before giving up. Two were the most ever needed under exhaustive pairs of kills.
 const ROUNDS: usize = 16;
 
@@ -91,21 +94,7 @@ struct Identity<'a> {
 /// # Errors
 /// See [`Options::open`] and [`Options::create`].
 pub(crate) fn open_locked(options: &Options, key: &Key, create: Create) -> Result<(Arc<Attachment>, Lock)> {
-    if let Some(mode) = options.mode.filter(|mode| mode & !0o777 != 0 || mode & 0o600 != 0o600) {
-        // Without 0600 the creator could not open it again.
-        let detail = format!("{mode:#o}; permissions from 0600 to 0777 are possible");
-        return Err(Error::Invalid { what: "mode", detail });
-    }
-    let private = *key == Key::Private;
-    if private && create == Create::Never {
-        return Err(Error::NotFound { name: "a private channel by its key".into() });
-    }
-    let id = Identity {
-        options,
-        name: name_of(key)?,
-        set_key: if private { libc::IPC_PRIVATE } else { key.set_key()? },
-        segment_key: if private { libc::IPC_PRIVATE } else { key.segment_key()? },
-    };
+    let id = Identity::new(options, key, create)?;
     let timeout = options.lock_timeout.unwrap_or(DEFAULT_LOCK_TIMEOUT);
     let deadline = Instant::now().checked_add(timeout);
     for _ in 0..ROUNDS {
@@ -116,6 +105,41 @@ pub(crate) fn open_locked(options: &Options, key: &Key, create: Create) -> Resul
         }
     }
     Err(Error::LockBusy { holder: 0 })
+}
+
+/// Opens the pair that a key leads to for reading only: no lock, no change, no remedy for what others left half done.
+///
+/// # Errors
+/// See [`Options::observe`].
+pub(crate) fn observe(options: &Options, key: &Key) -> Result<Attachment> {
+    let id = Identity::new(options, key, Create::Never)?;
+    for _ in 0..ROUNDS {
+        match id.look() {
+            Err(Error::Removed) => continue,
+            other => return other,
+        }
+    }
+    Err(id.not_found())
+}
+
+impl<'a> Identity<'a> {
+    fn new(options: &'a Options, key: &Key, create: Create) -> Result<Self> {
+        if let Some(mode) = options.mode.filter(|mode| mode & !0o777 != 0 || mode & 0o600 != 0o600) {
+            // Without 0600 the creator could not open it again.
+            let detail = format!("{mode:#o}; permissions from 0600 to 0777 are possible");
+            return Err(Error::Invalid { what: "mode", detail });
+        }
+        let private = *key == Key::Private;
+        if private && create == Create::Never {
+            return Err(Error::NotFound { name: "a private channel by its key".into() });
+        }
+        Ok(Identity {
+            options,
+            name: name_of(key)?,
+            set_key: if private { libc::IPC_PRIVATE } else { key.set_key()? },
+            segment_key: if private { libc::IPC_PRIVATE } else { key.segment_key()? },
+        })
+    }
 }
 
 /// What the header says that the channel is called: the same from whichever program, however it writes the key.
@@ -174,16 +198,7 @@ impl Identity<'_> {
                 return Err(Error::AlreadyExists { name: format!("channel {}", self.name) });
             }
             (Some((segment_id, mapping, header)), _) => {
-                let (found, places) = (header.geometry.participants(), set.participants());
-                if found != places {
-                    let expected = format!("{places}, as its semaphore set has room for");
-                    return Err(Error::Corrupt {
-                        what: "number of participants",
-                        found: found as u64,
-                        expected,
-                    });
-                }
-                self.compare(&header, segment_id)?;
+                self.compare(&header, segment_id, &set)?;
                 (segment_id, mapping, header)
             }
             (None, Create::Never) => return Err(self.not_found()),
@@ -201,6 +216,24 @@ impl Identity<'_> {
         let attachment =
             Attachment::new(self.name.clone(), set, segment_id, header, mem, mapping, trusted, timeout)?;
         Ok((Arc::new(attachment), lock))
+    }
+
+    /// The channel as it stands, for reading only.
+    fn look(&self) -> Result<Attachment> {
+        let (set, _) = self.find_set(Create::Never)?;
+        let stage = set.snapshot()?.stage();
+        let Some((id, _, mapping)) = self.attach_segment(true)? else { return Err(self.not_found()) };
+        let header = match header::judge(&mapping, &self.name, set.id())? {
+            Verdict::Live(header) => *header,
+            Verdict::Blank if stage == Some(Stage::Ready) => return Err(self.foreign(HEADLESS)),
+            Verdict::Foreign(detail) => return Err(self.foreign(detail)),
+            // Not there yet, or not any more.
+            Verdict::Blank | Verdict::Orphan | Verdict::Dying => return Err(self.not_found()),
+        };
+        self.compare(&header, id, &set)?;
+        os::shm::dont_dump(mapping.base(), mapping.len())?;
+        let mem = view(&mapping, header.geometry);
+        Attachment::new(self.name.clone(), set, id, header, mem, mapping, false, Duration::ZERO)
     }
 
     /// The verified set, made if need be; and whether it was.
@@ -238,9 +271,9 @@ impl Identity<'_> {
         self.options.mode.unwrap_or(DEFAULT_MODE) & 0o777
     }
 
-    /// The live segment, or `None` if there is none and one may be made. Removes what is provably a wreck or an orphan
-    /// of ours; never anything else.
-    fn find_segment(&self, set: &Set, stage: Stage) -> Result<Option<(i32, Mapping, Header)>> {
+    /// The segment that the key leads to, if there is one, of a creator whom we trust: its id, how many others have it
+    /// attached, and the mapping.
+    fn attach_segment(&self, read_only: bool) -> Result<Option<(i32, u64, Mapping)>> {
         let gone = |e: OsError| match e.errno {
             EIDRM | EINVAL => Error::Removed,
             EACCES => self.denied("no right to its segment", &e),
@@ -259,7 +292,13 @@ impl Identity<'_> {
             let detail = format!("its segment was created by uid {}, neither ours nor root's", stat.cuid);
             return Err(self.foreign(detail));
         }
-        let mapping = Mapping::attach(id, false).map_err(gone)?;
+        Ok(Some((id, stat.nattch, Mapping::attach(id, read_only).map_err(gone)?)))
+    }
+
+    /// The live segment, or `None` if there is none and one may be made. Removes what is provably a wreck or an orphan
+    /// of ours; never anything else.
+    fn find_segment(&self, set: &Set, stage: Stage) -> Result<Option<(i32, Mapping, Header)>> {
+        let Some((id, others, mapping)) = self.attach_segment(false)? else { return Ok(None) };
         let discard = |what: Option<Set>| -> Result<()> {
             if let Some(set) = what {
                 set.remove()?;
@@ -275,8 +314,8 @@ impl Identity<'_> {
                 Ok(Some((id, mapping, *header)))
             }
             // Its creator died before the magic; nobody but us has it attached.
-            Verdict::Blank if stage == Stage::Building && stat.nattch == 0 => discard(None).map(|()| None),
-            Verdict::Blank => Err(self.foreign("a segment without a channel's header")),
+            Verdict::Blank if stage == Stage::Building && others == 0 => discard(None).map(|()| None),
+            Verdict::Blank => Err(self.foreign(HEADLESS)),
             Verdict::Foreign(detail) => Err(self.foreign(detail)),
             // An earlier generation whose set is gone: nobody can use it any more, whoever still has it attached.
             Verdict::Orphan => discard(None).map(|()| None),
@@ -285,8 +324,13 @@ impl Identity<'_> {
         }
     }
 
-    /// Everything that was said must be what the channel has.
-    fn compare(&self, header: &Header, segment_id: i32) -> Result<()> {
+    /// The set must be made for this segment, and everything that was said must be what the channel has.
+    fn compare(&self, header: &Header, segment_id: i32, set: &Set) -> Result<()> {
+        let (found, places) = (header.geometry.participants(), set.participants());
+        if found != places {
+            let expected = format!("{places}, as its semaphore set has room for");
+            return Err(Error::Corrupt { what: "number of participants", found: found as u64, expected });
+        }
         fn check<T: PartialEq + std::fmt::Display>(
             what: &'static str,
             asked: Option<T>,
@@ -307,6 +351,7 @@ impl Identity<'_> {
         check("number of participants", options.participants, header.geometry.participants())?;
         check("policy without consumers", options.when_no_consumer, header.when_no_consumer)?;
         check("wake mode", options.wake, header.wake)?;
+        check("scrubbing", options.scrub, header.scrub)?;
         if let Some(mode) = options.mode {
             let existing = os::shm::stat(segment_id).map_err(Error::Os)?.mode & 0o777;
             check("mode", Some(format!("{:04o}", mode & 0o777)), format!("{existing:04o}"))?;
@@ -356,6 +401,7 @@ impl Identity<'_> {
             }),
             message_type: options.message_type.clone(),
             origin: options.origin,
+            scrub: options.scrub.unwrap_or(false),
             created: std::time::SystemTime::now(),
             creator: os::process::pid(),
         })
@@ -412,8 +458,9 @@ impl Identity<'_> {
 #[allow(unsafe_code)]
 fn view(mapping: &Mapping, geometry: Geometry) -> Shared {
     debug_assert!(mapping.len() >= geometry.size());
-    // SAFETY: the mapping is at least as long as the geometry says (checked when the header was read; chosen when it was
-    // written), page-aligned, and lives as long as the attachment that holds both.
+    // SAFETY: the mapping is as long as the geometry says (checked when the header was read; chosen when it was written),
+    // page-aligned, and lives as long as the attachment that holds both. Of an observer's, which is read-only, nothing
+    // but loads is made.
     unsafe { Shared::new(mapping.base(), geometry) }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`options`] says what is asked for; [`lifecycle`] opens, creates and removes the pair of [`set`] and segment
 //! ([`header`]); [`participant`] registers and runs the loop around blocking calls, over [`recovery`];
-//! [`producer`], [`consumer`], [`grant`], [`lease`] and [`typed`] are what users hold.
+//! [`producer`], [`consumer`], [`grant`], [`lease`], [`typed`] and [`observer`] are what users hold.
 
 mod attachment;
 mod batch;
@@ -13,6 +13,7 @@ mod header;
 mod lease;
 mod lifecycle;
 mod message;
+mod observer;
 mod options;
 mod pace;
 mod participant;
@@ -38,6 +39,7 @@ pub use grant::Grant;
 pub use header::{WakeMode, WhenNoConsumer};
 pub use lease::Lease;
 pub use message::{IntoIter, Iter, Message, Received, TryIter};
+pub use observer::Observer;
 pub use options::Options;
 pub use producer::{Producer, SendBatchError};
 pub use status::{ParticipantStatus, Role, Status};

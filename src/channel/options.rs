@@ -8,6 +8,7 @@ use super::attachment::Attachment;
 use super::consumer::Consumer;
 use super::header::{TypeInfo, WakeMode, WhenNoConsumer};
 use super::lifecycle::{self, Create};
+use super::observer::Observer;
 use super::producer::Producer;
 use super::typed::{TypedConsumer, TypedProducer};
 use crate::error::{Error, Result};
@@ -51,6 +52,7 @@ pub struct Options {
     pub(crate) lock_memory: bool,
     pub(crate) trusted: bool,
     pub(crate) lock_timeout: Option<Duration>,
+    pub(crate) scrub: Option<bool>,
     pub(crate) origin: u64,
 }
 
@@ -100,6 +102,14 @@ impl Options {
     /// Who pays for the ordering between publishing and sleeping: [`WakeMode::Membarrier`] where the kernel has it.
     pub fn wake_mode(mut self, mode: WakeMode) -> Self {
         self.wake = Some(mode);
+        self
+    }
+
+    /// Consumers overwrite with zeroes what they have consumed, so that old messages do not linger in the segment for
+    /// whoever may read it; not by default. It costs a second pass over each message, by the consumer, before the
+    /// slot is free. What stays: a message that nobody has consumed yet, and what a producer had written when it died.
+    pub fn scrub(mut self, scrub: bool) -> Self {
+        self.scrub = Some(scrub);
         self
     }
 
@@ -205,6 +215,15 @@ impl Options {
     /// As [`Options::open`] and [`Options::create`].
     pub fn open_or_create(&self, key: impl Into<Key>) -> Result<Channel> {
         self.locked(key, Create::IfAbsent)
+    }
+
+    /// Opens a channel that exists for reading only: for whoever may read it and no more. A channel that is being
+    /// created or removed at this moment is not there.
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    pub fn observe(&self, key: impl Into<Key>) -> Result<Observer> {
+        lifecycle::observe(self, &key.into()).map(Observer::new)
     }
 
     /// Opens the channel, or creates it, and becomes one of its producers.

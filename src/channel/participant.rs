@@ -84,7 +84,7 @@ impl Patience {
         Instant::now().checked_add(timeout).map_or(Patience::Forever, Patience::Until)
     }
 
-    fn deadline(self) -> Option<Instant> {
+    pub(crate) fn deadline(self) -> Option<Instant> {
         if let Patience::Until(deadline) = self { Some(deadline) } else { None }
     }
 }

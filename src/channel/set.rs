@@ -436,6 +436,24 @@ impl Set {
         os::sem::wait(self.id(), ops.as_slice(), deadline, interrupted).map_err(lost)
     }
 
+    /// Waits until a side has no participant; false if the deadline passed. Waiting for zero changes nothing, and takes
+    /// read permission only.
+    pub(crate) fn wait_until_gone(&self, side: Side, deadline: Option<Instant>) -> Result<bool> {
+        self.wait_zero(COUNTS + side as usize, deadline)
+    }
+
+    /// Waits until a participant's lease is 0; as [`Set::wait_until_gone`].
+    pub(crate) fn wait_for_death(&self, index: Index, deadline: Option<Instant>) -> Result<bool> {
+        self.wait_zero(ALIVE + index.get(), deadline)
+    }
+
+    fn wait_zero(&self, semaphore: usize, deadline: Option<Instant>) -> Result<bool> {
+        let mut ops = Ops::new();
+        ops.push(semaphore, 0, 0);
+        let waited = os::sem::wait(self.id(), ops.as_slice(), deadline, &|| false).map_err(lost)?;
+        Ok(waited == os::sem::Waited::Done)
+    }
+
     /// Removes the set: everybody who sleeps on it wakes.
     pub(crate) fn remove(&self) -> Result<()> {
         match os::sem::remove(self.id()) {
@@ -444,3 +462,7 @@ impl Set {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "set_tests.rs"]
+mod tests;

@@ -5,6 +5,7 @@
 //! processes may write at the same time, and accesses of one size never tear within a word.
 #![allow(unsafe_code)]
 
+use super::attached::Attached;
 use super::shm;
 use crate::error::{Error, OsError, Result};
 use crate::sync::{AtomicU64, Ordering};
@@ -37,8 +38,8 @@ const WORD: usize = size_of::<u64>();
 /// ```
 #[derive(Debug)]
 pub struct Mapping {
-    /// Attached for as long as this lives, page-aligned; zeroes follow up to the end of the last page.
-    base: NonNull<u8>,
+    /// Attached for as long as this lives, page-aligned; zeroes follow up to the end of the last page, then a guard.
+    attached: Attached,
     /// Bytes, as the kernel said after attaching.
     len: usize,
     read_only: bool,
@@ -50,11 +51,11 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Attaches a segment. Its size is asked for afterwards: an attached segment's id cannot be given to another.
+    /// Attaches a segment. The size that counts is asked for afterwards: an attached segment's id cannot be given to
+    /// another.
     pub(crate) fn attach(id: i32, read_only: bool) -> std::result::Result<Self, OsError> {
-        let mut mapping = Self { base: shm::attach(id, read_only)?, len: 0, read_only };
-        mapping.len = shm::stat(id)?.size;
-        Ok(mapping)
+        let attached = Attached::new(id, shm::stat(id)?.size, read_only)?;
+        Ok(Self { attached, len: shm::stat(id)?.size, read_only })
     }
 
     /// Size of the segment in bytes, as asked for when it was created.
@@ -70,18 +71,18 @@ impl Mapping {
 
     /// Start of the memory, aligned to a page. Valid while the mapping lives.
     pub fn as_ptr(&self) -> *const u8 {
-        self.base.as_ptr()
+        self.base().as_ptr()
     }
 
     /// Start of the memory, aligned to a page. Valid while the mapping lives; writing through it when the mapping
     /// is read-only is a segmentation fault.
     pub fn as_mut_ptr(&self) -> *mut u8 {
-        self.base.as_ptr()
+        self.base().as_ptr()
     }
 
     /// Start of the memory, for the rest of the crate.
     pub(crate) fn base(&self) -> NonNull<u8> {
-        self.base
+        self.attached.base()
     }
 
     /// Copies from byte `at` on into `buf`.
@@ -156,7 +157,7 @@ impl Mapping {
     /// While the slice lives nobody may write to the segment, in this process or any other.
     pub unsafe fn as_slice(&self) -> &[u8] {
         // SAFETY: `len` initialised bytes are mapped while `self` lives; the caller excludes writers.
-        unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.len) }
+        unsafe { std::slice::from_raw_parts(self.base().as_ptr(), self.len) }
     }
 
     /// The memory as a slice that can be written.
@@ -167,7 +168,7 @@ impl Mapping {
     /// process (through another mapping of it) or any other.
     pub unsafe fn as_mut_slice(&mut self) -> &mut [u8] {
         // SAFETY: `len` initialised bytes are mapped while `self` lives; the caller excludes everybody else.
-        unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr(), self.len) }
+        unsafe { std::slice::from_raw_parts_mut(self.base().as_ptr(), self.len) }
     }
 
     /// Checks that `len` bytes from `at` on are within the segment.
@@ -185,7 +186,7 @@ impl Mapping {
     fn aligned(&self, at: usize) -> &AtomicU64 {
         debug_assert!(at < self.len && at % WORD == 0);
         // SAFETY: `at < len`, which is within the mapping.
-        let word = unsafe { self.base.add(at) }.cast::<AtomicU64>();
+        let word = unsafe { self.base().add(at) }.cast::<AtomicU64>();
         // SAFETY: the base is page-aligned and `at` a multiple of 8, and pages are whole, so 8 bytes are mapped
         // here while `self` lives. Any bytes are a valid AtomicU64. Of a read-only mapping it is only loaded.
         unsafe { word.as_ref() }
@@ -207,14 +208,6 @@ fn store(word: &AtomicU64, mask: u64, new: u64) {
     }
     word.fetch_and(!mask | new, Ordering::Relaxed);
     word.fetch_or(new, Ordering::Relaxed);
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: `base` was attached in `attach`; every reference into it borrowed `self`. A pointer taken out is
-        // documented to be valid only as long as the mapping.
-        let _ = unsafe { shm::detach(self.base) };
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! where unsafe code is allowed. Under loom none of it is compiled: the models bring their own kernel.
 #![allow(unsafe_code)]
 
+pub(crate) mod attached;
 pub(crate) mod clock;
 pub(crate) mod guarded;
 pub(crate) mod mapping;

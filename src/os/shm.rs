@@ -78,14 +78,16 @@ pub(crate) fn get(key: i32, size: usize, flags: i32) -> Result<i32, OsError> {
     check("shmget", id, || format!("{key:#010x}, {size}, {flags:#o}"))
 }
 
-/// `shmat` at an address of the kernel's choice.
-pub(crate) fn attach(id: i32, read_only: bool) -> Result<NonNull<u8>, OsError> {
+/// `shmat` at that address, or at one of the kernel's choice.
+pub(crate) fn attach(id: i32, at: Option<NonNull<u8>>, read_only: bool) -> Result<NonNull<u8>, OsError> {
     let flags = if read_only { libc::SHM_RDONLY } else { 0 };
-    // SAFETY: with a null address the kernel maps where nothing is; no existing memory changes.
-    let address = unsafe { libc::shmat(id, std::ptr::null(), flags) };
+    let wanted = at.map_or(std::ptr::null(), |at| at.as_ptr().cast_const().cast::<c_void>());
+    // SAFETY: without SHM_REMAP the kernel maps only where nothing is (EINVAL otherwise); no existing memory changes.
+    let address = unsafe { libc::shmat(id, wanted, flags) };
     let errno = if address.addr() == usize::MAX { errno() } else { 0 };
     match NonNull::new(address.cast::<u8>()) {
         Some(base) if errno == 0 => Ok(base),
+        _ if at.is_some() => Err(failed("shmat", format!("{id}, {wanted:p}, {flags:#o}"), errno)),
         _ => Err(failed("shmat", format!("{id}, NULL, {flags:#o}"), errno)),
     }
 }
@@ -206,7 +208,7 @@ mod tests {
         let before = stat(id).expect("stat");
         assert_eq!((before.size, before.nattch, before.mode, before.key), (5000, 0, 0o600, 0));
         assert_eq!(before.cpid as u32, std::process::id());
-        let base = attach(id, false).expect("shmat");
+        let base = attach(id, None, false).expect("shmat");
         prefault(base, 5000).expect("populate");
         dont_dump(base, 5000).expect("dontdump");
         assert_eq!(stat(id).expect("stat").nattch, 1);
@@ -228,7 +230,7 @@ mod tests {
         assert_eq!((e.call, e.errno), ("shmget", libc::EINVAL));
         assert!(e.to_string().starts_with("shmget(0x00000000, 0, 0o1600): Invalid argument"), "{e}");
         assert!(e.remedy.contains("SHMMAX"));
-        let e = attach(-1, false).expect_err("no such id");
+        let e = attach(-1, None, false).expect_err("no such id");
         assert_eq!((e.call, e.errno, e.arguments.as_str()), ("shmat", libc::EINVAL, "-1, NULL, 0o0"));
         assert_eq!(remove(-1).expect_err("no such id").arguments, "-1, IPC_RMID");
     }

@@ -72,8 +72,8 @@ impl Shared {
     ///
     /// # Safety
     ///
-    /// `base` must be aligned to 8 and readable and writable for `geometry.size()` bytes, for as long as the
-    /// value lives. All access to it, from here or elsewhere, must be atomic as long as another thread or
+    /// `base` must be aligned to 8 and readable for `geometry.size()` bytes, for as long as the value lives; and
+    /// writable, unless nothing is stored through it. All access to it, from here or elsewhere, must be atomic as long as another thread or
     /// process can write to it.
     pub(crate) unsafe fn new(base: NonNull<u8>, geometry: Geometry) -> Self {
         Shared { base, geometry }
@@ -204,6 +204,15 @@ impl Shared {
             fill(last, &word.load(Ordering::Relaxed).to_ne_bytes());
         }
         true
+    }
+
+    /// Zeroes the first `len` bytes of a slot's payload, and what its meta word says. By whoever has claimed the slot.
+    pub(crate) fn scrub(&self, position: u64, len: usize) {
+        self.payload(position)
+            .iter()
+            .take(len.div_ceil(WORD))
+            .for_each(|word| word.store(0, Ordering::Relaxed));
+        self.set_meta(position, 0);
     }
 
     /// The payload's words, from the one with byte `at` on.

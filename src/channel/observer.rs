@@ -1,0 +1,115 @@
+//! Looking at a channel without being able to disturb it.
+
+use std::time::Duration;
+
+use super::attachment::Attachment;
+use super::participant::Patience;
+use super::status::{self, Role, Status};
+use crate::error::{Error, Result};
+use crate::ring::{self, Index, Kind, Side};
+
+/// A channel that is open for reading only: permission to read is all that it takes. Made by
+/// [`Options::observe`](crate::Options::observe).
+///
+/// The segment is mapped read-only, no lock is taken and no semaphore changed: whatever an observer does, even one that
+/// is stopped in the middle, the participants do not notice.
+///
+/// # Examples
+/// ```
+/// use semring::{Options, Role};
+/// use std::time::Duration;
+///
+/// let name = format!("observer-doc-{}", std::process::id());
+/// let mut producer = Options::new().producer(&name)?;
+/// let observer = Options::new().observe(&name)?;
+/// producer.send(b"seen, not taken")?;
+/// assert_eq!((observer.len(), observer.status()?.producers), (1, 1));
+///
+/// let watching = std::thread::spawn(move || observer.wait_until_gone(Role::Producer, Duration::MAX));
+/// let channel = producer.channel();
+/// drop(producer); // or exit, or panic, or kill -9
+/// assert_eq!(watching.join().unwrap(), Ok(true));
+/// channel.remove()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Observer {
+    /// Of a mapping that is read-only: nothing here may store to it.
+    attachment: Attachment,
+}
+
+impl Observer {
+    pub(crate) fn new(attachment: Attachment) -> Self {
+        Self { attachment }
+    }
+
+    /// The channel's name, or its key in hexadecimal.
+    pub fn name(&self) -> &str {
+        &self.attachment.name
+    }
+
+    /// Which ring it has.
+    pub fn kind(&self) -> Kind {
+        self.attachment.header.kind
+    }
+
+    /// Messages that fit.
+    pub fn capacity(&self) -> u64 {
+        self.attachment.header.geometry.capacity()
+    }
+
+    /// Most bytes of a message.
+    pub fn message_size(&self) -> usize {
+        self.attachment.header.geometry.message_size()
+    }
+
+    /// Messages in the channel now, those being written included.
+    pub fn len(&self) -> u64 {
+        ring::occupancy(self.attachment.mem(), self.attachment.header.kind)
+    }
+
+    /// Is the channel empty now?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Everything about it now.
+    ///
+    /// # Errors
+    /// [`Error::Removed`], [`Error::Forked`].
+    pub fn status(&self) -> Result<Status> {
+        status::read(&self.attachment)
+    }
+
+    /// Waits until nobody is left on that side, dead or departed, but no longer than `timeout`
+    /// ([`Duration::MAX`]: for ever); false if the time is over. True at once if nobody is there.
+    ///
+    /// # Errors
+    /// [`Error::Removed`] when the channel is; [`Error::Forked`].
+    pub fn wait_until_gone(&self, role: Role, timeout: Duration) -> Result<bool> {
+        self.attachment.check_fork()?;
+        let side = if role == Role::Producer { Side::Producers } else { Side::Consumers };
+        self.attachment.set.wait_until_gone(side, Patience::lasting(timeout).deadline())
+    }
+
+    /// Waits until the participant of that index (see [`ParticipantStatus`](crate::ParticipantStatus)) has died or left,
+    /// but no longer than `timeout`; false if the time is over. True at once if the index is vacant. Another may have the
+    /// index when this returns.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if there is no such index; [`Error::Removed`], [`Error::Forked`].
+    pub fn wait_for_death(&self, index: usize, timeout: Duration) -> Result<bool> {
+        self.attachment.check_fork()?;
+        let places = self.attachment.header.geometry.participants();
+        let index = Index::new(index, places).ok_or_else(|| Error::Invalid {
+            what: "participant",
+            detail: format!("{index} of a channel for {places}"),
+        })?;
+        self.attachment.set.wait_for_death(index, Patience::lasting(timeout).deadline())
+    }
+}
+
+impl std::fmt::Debug for Observer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Observer").field("channel", &self.name()).finish_non_exhaustive()
+    }
+}
