@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::puppet::Puppet;
+use common::puppet::{Leave, Puppet};
 use common::{KINDS, Name, child, small, within};
-use semring::segment::{Key, Mapping};
+use semring::segment::{Key, Mapping, SegmentOptions};
 use semring::{
     Batch, Error, Kind, Options, RecvError, SendError, SendTimeoutError, TryRecvError, TrySendError,
     WakeMode, WhenNoConsumer,
@@ -288,6 +288,36 @@ fn numbers_and_paths() {
     }
     assert!(matches!(Options::new().producer(Key::Number(0)), Err(Error::Invalid { .. })));
     assert!(matches!(Options::new().open(Key::Private), Err(Error::NotFound { .. })));
+}
+
+/// Handed over by the id, to whoever may open it.
+#[test]
+fn by_id() {
+    for kind in KINDS {
+        let channel = small(kind, 2).create(Key::Private).expect("create");
+        let id = channel.id();
+        let mut puppet = Puppet::new();
+        puppet.expect(&format!("producer id:{id}"), "ok");
+        puppet.expect("send inside 5", "ok");
+        let mut consumer = Options::new().consumer(Key::Id(id)).expect("consumer");
+        assert_eq!(consumer.try_recv().map(|m| m.data), Ok(b"inside".into()));
+        assert_eq!(consumer.channel().name(), "private channel");
+        assert!(matches!(small(kind, 4).open(Key::Id(id)), Err(Error::Mismatch { what: "capacity", .. })));
+        assert!(matches!(Options::new().create(Key::Id(id)), Err(Error::Invalid { what: "key", .. })));
+        puppet.leave(Leave::Kill);
+        assert_eq!(consumer.recv(), Err(RecvError::Disconnected));
+        channel.remove().expect("remove");
+        for key in [Key::Id(id), Key::Id(-1)] {
+            assert!(matches!(Options::new().producer(key), Err(Error::NotFound { .. })));
+        }
+    }
+    let name = Name::new("by-id");
+    let named = small(KINDS[1], 2).create(&name).expect("create");
+    assert_eq!(Options::new().open(Key::Id(named.id())).expect("open").name(), &*name);
+    let plain = SegmentOptions::new().size(8192).create(Key::Private).expect("create");
+    assert!(matches!(Options::new().open(Key::Id(plain.id())), Err(Error::Foreign { .. })));
+    assert_eq!(SegmentOptions::new().open(Key::Id(plain.id())).expect("open").id(), plain.id());
+    plain.remove().expect("remove");
 }
 
 #[test]

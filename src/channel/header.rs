@@ -133,6 +133,23 @@ pub(crate) fn mark_dead(mapping: &Mapping) {
     }
 }
 
+/// The name and the semaphore set of the channel in a segment that was found by its id.
+///
+/// # Errors
+/// `Foreign`; `Version`.
+pub(crate) fn whose(mapping: &Mapping, id: i32) -> Result<(String, i32)> {
+    let foreign = |detail: &str| Error::Foreign { name: format!("segment {id}"), detail: detail.into() };
+    if mapping.len() < shared::JOINS || word(mapping, at::MAGIC) != layout::MAGIC {
+        return Err(foreign("no channel's header is in it"));
+    }
+    let version = word(mapping, at::VERSION);
+    if version != layout::VERSION {
+        return Err(Error::Version { found: version, expected: layout::VERSION });
+    }
+    let name = read_name(mapping, at::NAME).1.ok_or_else(|| foreign("an unreadable name"))?;
+    Ok((name, word(mapping, at::SEMID) as u32 as i32))
+}
+
 /// Judges a segment. `set_id` is the set that its key leads to.
 ///
 /// # Errors

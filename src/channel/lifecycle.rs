@@ -84,8 +84,32 @@ struct Identity<'a> {
     options: &'a Options,
     /// As the header and the messages to people say it.
     name: String,
-    set_key: i32,
-    segment_key: i32,
+    place: Place,
+}
+
+/// Where the pair is to be found.
+#[derive(Clone, Copy)]
+enum Place {
+    Keys {
+        set: i32,
+        segment: i32,
+    },
+    /// By the segment's id, and that of the set, which its header names.
+    Ids {
+        set: i32,
+        segment: i32,
+    },
+}
+
+impl Place {
+    /// For creating; nothing is created by an id.
+    fn set_key(self) -> i32 {
+        if let Place::Keys { set, .. } = self { set } else { libc::IPC_PRIVATE }
+    }
+
+    fn segment_key(self) -> i32 {
+        if let Place::Keys { segment, .. } = self { segment } else { libc::IPC_PRIVATE }
+    }
 }
 
 /// Opens the pair that a key leads to, creating it if that is asked for and needed. LOCK is held on return, so that
@@ -95,6 +119,7 @@ struct Identity<'a> {
 /// See [`Options::open`] and [`Options::create`].
 pub(crate) fn open_locked(options: &Options, key: &Key, create: Create) -> Result<(Arc<Attachment>, Lock)> {
     let id = Identity::new(options, key, create)?;
+    let create = if matches!(key, Key::Id(_)) { Create::Never } else { create };
     let timeout = options.lock_timeout.unwrap_or(DEFAULT_LOCK_TIMEOUT);
     let deadline = Instant::now().checked_add(timeout);
     for _ in 0..ROUNDS {
@@ -104,7 +129,7 @@ pub(crate) fn open_locked(options: &Options, key: &Key, create: Create) -> Resul
             other => return other,
         }
     }
-    Err(Error::LockBusy { holder: 0 })
+    Err(if create == Create::Never { id.not_found() } else { Error::LockBusy { holder: 0 } })
 }
 
 /// Opens the pair that a key leads to for reading only: no lock, no change, no remedy for what others left half done.
@@ -133,22 +158,37 @@ impl<'a> Identity<'a> {
         if private && create == Create::Never {
             return Err(Error::NotFound { name: "a private channel by its key".into() });
         }
-        Ok(Identity {
-            options,
-            name: name_of(key)?,
-            set_key: if private { libc::IPC_PRIVATE } else { key.set_key()? },
-            segment_key: if private { libc::IPC_PRIVATE } else { key.segment_key()? },
-        })
+        let (name, place) = match key {
+            Key::Id(_) if create == Create::Exclusive => {
+                let detail = format!("{key}: an id is an object's that exists");
+                return Err(Error::Invalid { what: "key", detail });
+            }
+            Key::Id(id) => by_id(*id)?,
+            Key::Private => {
+                let place = Place::Keys { set: libc::IPC_PRIVATE, segment: libc::IPC_PRIVATE };
+                ("private channel".into(), place)
+            }
+            Key::Name(name) => (name.clone(), by_key(key)?),
+            Key::Number(_) | Key::Path { .. } => (format!("{:#010x}", key.segment_key()?), by_key(key)?),
+        };
+        Ok(Identity { options, name, place })
     }
 }
 
-/// What the header says that the channel is called: the same from whichever program, however it writes the key.
-fn name_of(key: &Key) -> Result<String> {
-    Ok(match key {
-        Key::Name(name) => name.clone(),
-        Key::Number(_) | Key::Path { .. } => format!("{:#010x}", key.segment_key()?),
-        Key::Private => "private channel".into(),
-    })
+fn by_key(key: &Key) -> Result<Place> {
+    Ok(Place::Keys { set: key.set_key()?, segment: key.segment_key()? })
+}
+
+/// A channel by its segment's id has the name that its header says.
+fn by_id(id: i32) -> Result<(String, Place)> {
+    let name = || format!("channel with segment {id}");
+    let mapping = Mapping::attach(id, true).map_err(|e| match e.errno {
+        EIDRM | EINVAL => Error::NotFound { name: name() },
+        EACCES => Error::PermissionDenied { name: name(), detail: e.to_string() },
+        _ => Error::Os(e),
+    })?;
+    let (name, set) = header::whose(&mapping, id)?;
+    Ok((name, Place::Ids { set, segment: id }))
 }
 
 impl Identity<'_> {
@@ -238,9 +278,10 @@ impl Identity<'_> {
 
     /// The verified set, made if need be; and whether it was.
     fn find_set(&self, create: Create) -> Result<(Set, bool)> {
-        let found = match self.set_key {
-            libc::IPC_PRIVATE => return self.make_set(),
-            key => os::sem::get(key, 0, 0),
+        let found = match self.place {
+            Place::Keys { set: libc::IPC_PRIVATE, .. } => return self.make_set(),
+            Place::Keys { set: key, .. } => os::sem::get(key, 0, 0),
+            Place::Ids { set: id, .. } => Ok(id),
         };
         let id = match found {
             Ok(id) => id,
@@ -261,7 +302,7 @@ impl Identity<'_> {
         let header = self.new_header()?; // refuse bad parameters before anything is made
         let mode = self.mode() as i32;
         let size = Set::size(header.geometry.participants());
-        match os::sem::get(self.set_key, size, mode | IPC_CREAT | IPC_EXCL) {
+        match os::sem::get(self.place.set_key(), size, mode | IPC_CREAT | IPC_EXCL) {
             Err(e) if e.errno == EEXIST => Err(Error::Removed), // somebody was faster: the next round opens it
             other => other.map_err(Error::Os),
         }
@@ -279,10 +320,12 @@ impl Identity<'_> {
             EACCES => self.denied("no right to its segment", &e),
             _ => Error::Os(e),
         };
-        if self.segment_key == libc::IPC_PRIVATE {
-            return Ok(None);
-        }
-        let id = match os::shm::get(self.segment_key, 0, 0) {
+        let found = match self.place {
+            Place::Keys { segment: libc::IPC_PRIVATE, .. } => return Ok(None),
+            Place::Keys { segment: key, .. } => os::shm::get(key, 0, 0),
+            Place::Ids { segment: id, .. } => Ok(id),
+        };
+        let id = match found {
             Ok(id) => id,
             Err(e) if e.errno == ENOENT => return Ok(None),
             Err(e) => return Err(gone(e)),
@@ -420,9 +463,11 @@ impl Identity<'_> {
         let huge = if self.options.huge_pages { libc::SHM_HUGETLB } else { 0 };
         let flags = self.mode() as i32 | IPC_CREAT | IPC_EXCL | huge;
         let id =
-            os::shm::get(self.segment_key, header.geometry.size(), flags).map_err(|e| match e.errno {
-                EEXIST => self.foreign("a segment that somebody made just now"),
-                _ => Error::Os(e),
+            os::shm::get(self.place.segment_key(), header.geometry.size(), flags).map_err(|e| {
+                match e.errno {
+                    EEXIST => self.foreign("a segment that somebody made just now"),
+                    _ => Error::Os(e),
+                }
             })?;
         match self.fill_segment(id, set, &header) {
             Ok(mapping) => Ok((id, mapping, header)),

@@ -74,7 +74,8 @@ pub(crate) fn repair(channel: &Attachment, author: Author, alive: u64) -> bool {
         park::bury(mem, index, side);
         if let Settled::Done { adopted, voided } = ring::settle(mem, channel.header.kind, index, side, author)
         {
-            vacate(channel, index, side, u64::from(adopted), u64::from(voided));
+            channel.mem().record(index, record::STATE).store(0, Ordering::Release);
+            note(channel, side, u64::from(adopted), u64::from(voided));
             changed = true;
         }
     }
@@ -93,8 +94,8 @@ pub(crate) fn repair(channel: &Attachment, author: Author, alive: u64) -> bool {
     changed
 }
 
-fn vacate(channel: &Attachment, index: Index, side: Side, adopted: u64, voided: u64) {
-    channel.mem().record(index, record::STATE).store(0, Ordering::Release);
+/// Counts a recovery, and tells the other side of it.
+fn note(channel: &Attachment, side: Side, adopted: u64, voided: u64) {
     for (counter, by) in [(shared::RECOVERIES, 1), (shared::ADOPTED, adopted), (shared::TOMBSTONES, voided)] {
         channel.counter(counter).fetch_add(by, Ordering::Relaxed);
     }
@@ -115,7 +116,8 @@ pub(crate) fn choose_index(channel: &Attachment, side: Side, alive: u64) -> Resu
         .flatten();
     if let Some(index) = heir {
         let settled = ring::settle(channel.mem(), channel.header.kind, index, side, Author::Heir);
-        if matches!(settled, Settled::Done { .. }) {
+        if let Settled::Done { adopted, voided } = settled {
+            note(channel, side, u64::from(adopted), u64::from(voided));
             return Ok(index);
         }
     }

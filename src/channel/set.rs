@@ -260,12 +260,16 @@ impl Set {
         let ahead = if ops.len <= self.semopm { 0 } else { notices };
         let (first, last) = ops.as_slice().split_at(ahead);
         self.chunked(first, 2).map_err(lost)?;
-        match os::sem::wait(self.id(), last, deadline, &|| false).map_err(lost)? {
-            os::sem::Waited::Done => Ok(()),
-            _ => {
+        match os::sem::wait(self.id(), last, deadline, &|| false) {
+            Ok(os::sem::Waited::Done) => Ok(()),
+            Ok(_) => {
                 let holder = self.lock_holder()?;
                 self.cancel_notices(ahead / 2)?;
                 Err(Error::LockBusy { holder })
+            }
+            Err(e) => {
+                let _ = self.cancel_notices(ahead / 2); // what went wrong first is what counts
+                Err(lost(e))
             }
         }
     }

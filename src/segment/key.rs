@@ -46,6 +46,9 @@ pub enum Key {
     },
     /// A new object that nothing leads to but its id (`IPC_PRIVATE`): it can be created, not opened.
     Private,
+    /// An object that exists, by its id as `ipcs` prints it: how a private one is handed over. The id of a channel is
+    /// that of its segment. It can be opened, not created.
+    Id(i32),
 }
 
 impl Key {
@@ -53,7 +56,7 @@ impl Key {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a bad name, the number 0 and [`Key::Private`]; [`Error::NotFound`],
+    /// [`Error::Invalid`] for a bad name, the number 0, [`Key::Private`] and [`Key::Id`]; [`Error::NotFound`],
     /// [`Error::PermissionDenied`] or [`Error::Os`] if the path cannot be looked at.
     pub fn segment_key(&self) -> Result<i32> {
         self.number(SEGMENT_SEED)
@@ -90,6 +93,7 @@ impl Key {
                 key as u32 as i32
             }
             Key::Private => return Err(invalid("a private object is found by its id only")),
+            Key::Id(_) => return Err(invalid("an id leads to an object that exists, and has no key")),
         };
         if number == 0 { Err(invalid("0 is the key of private objects (IPC_PRIVATE)")) } else { Ok(number) }
     }
@@ -126,6 +130,7 @@ impl fmt::Display for Key {
             Key::Number(number) => write!(f, "{number:#010x}"),
             Key::Path { path, project } => write!(f, "ftok({}, {project:#x})", path.display()),
             Key::Private => f.write_str("private object"),
+            Key::Id(id) => write!(f, "id {id}"),
         }
     }
 }

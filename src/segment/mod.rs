@@ -191,7 +191,14 @@ impl SegmentOptions {
     }
 
     fn open_existing(&self, key: Key) -> Result<Segment> {
-        let id = shm::get(key.segment_key()?, 0, 0).map_err(|e| key.error(e))?;
+        let id = match key {
+            Key::Id(id) => return self.check_size(Segment::from_id(id)?.id, key),
+            _ => shm::get(key.segment_key()?, 0, 0).map_err(|e| key.error(e))?,
+        };
+        self.check_size(id, key)
+    }
+
+    fn check_size(&self, id: i32, key: Key) -> Result<Segment> {
         let existing = shm::stat(id).map_err(|e| key.error(e))?.size;
         if existing < self.size {
             return Err(Error::Mismatch {

@@ -139,7 +139,10 @@ impl SetOptions {
     }
 
     fn open_existing(&self, key: Key) -> Result<Set> {
-        let id = sem::get(key.set_key()?, 0, 0).map_err(|e| key.error(e))?;
+        let id = match key {
+            Key::Id(id) => Set::from_id(id)?.id(),
+            _ => sem::get(key.set_key()?, 0, 0).map_err(|e| key.error(e))?,
+        };
         let id = sem::verify(id).map_err(|e| key.error(e))?;
         if self.semaphores != 0 && self.semaphores != id.len() {
             return Err(Error::Mismatch {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use semring::segment::Key;
 use semring::{Consumer, Kind, Lease, Options, Producer, RecvError, WakeMode, WhenNoConsumer};
 
 use super::child::{Child, hear, say};
@@ -108,6 +109,11 @@ pub(crate) fn options(words: &[&str]) -> Options {
     })
 }
 
+/// A name, or `id:` and an id.
+fn key(word: &str) -> Key {
+    word.strip_prefix("id:").map_or_else(|| Key::from(word), |id| Key::Id(id.parse().expect("an id")))
+}
+
 fn ok<T, E: std::fmt::Debug>(result: Result<T, E>) -> String {
     result.map_or_else(|e| format!("err {e:?}"), |_| "ok".into())
 }
@@ -139,8 +145,8 @@ pub(crate) fn dance() {
         let number = |i: usize| word(i).parse::<u64>().expect("a number");
         let millis = |i: usize| Duration::from_millis(number(i));
         let answer = match (*command, &mut producer, &mut consumer) {
-            ("producer", p, _) => ok(options(&rest[1..]).producer(word(0)).map(|new| *p = Some(new))),
-            ("consumer", _, c) => ok(options(&rest[1..]).consumer(word(0)).map(|new| *c = Some(new))),
+            ("producer", p, _) => ok(options(&rest[1..]).producer(key(word(0))).map(|new| *p = Some(new))),
+            ("consumer", _, c) => ok(options(&rest[1..]).consumer(key(word(0))).map(|new| *c = Some(new))),
             ("open", ..) => ok(options(&rest[1..]).open(word(0))),
             ("open_or_create", ..) => ok(options(&rest[1..]).open_or_create(word(0))),
             ("create", ..) => ok(options(&rest[1..]).create(word(0))),
