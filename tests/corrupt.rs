@@ -58,7 +58,7 @@ fn channel(name: &Name, kind: Kind, capacity: u64) -> Channel {
 /// Whatever the value, the answer is one of a few, and what is not ours any more is left as it is.
 #[test]
 fn every_field_of_a_real_header() {
-    let mut refused = 0;
+    let (mut opened, mut refused) = (0, 0);
     for kind in KINDS {
         for (field, at) in HEADER {
             let name = Name::new("corrupt-header");
@@ -79,6 +79,7 @@ fn every_field_of_a_real_header() {
                     Options::new().existing().consumer(&name).err(),
                 ];
                 for error in errors {
+                    opened += 1;
                     refused += u32::from(error.is_some());
                     let right = match (field, &error) {
                         ("created" | "creator" | "origin", None) => true,
@@ -109,6 +110,9 @@ fn every_field_of_a_real_header() {
         }
     }
     assert!(refused > 1000, "{refused}");
+    println!(
+        "\n| real segments opened with a wrong field | {opened} | {refused} refused, each with the right error |"
+    );
 }
 
 /// Each call of a producer fails with that.

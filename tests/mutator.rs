@@ -277,7 +277,12 @@ fn nothing_that_a_peer_writes_is_worse_than_an_error() {
         }
     }
     let rate = writes as f64 / (rounds as f64 * ROUND.as_secs_f64()) / 1e6;
-    println!("{rounds} rounds, {rate:.1} million words a second; {:?}", tally.0.lock().expect("no panic"));
+    let outcomes: Vec<_> =
+        tally.0.lock().expect("no panic").iter().map(|(name, count)| format!("{name} {count}")).collect();
+    println!(
+        "\n| words written into live channels, {rate:.1} million a second | {writes} | {} |",
+        outcomes.join(", ")
+    );
     for outcome in ["sent", "received", "Corrupt"] {
         assert!(tally.of(outcome) > 0, "never {outcome}: it was no fight");
     }

@@ -49,7 +49,11 @@ fn split(framing: Framing, max: usize, stream: &[u8], reads: &[usize]) -> (Vec<V
 fuzz_target!(|input: Input<'_>| {
     let framing = match input.cut {
         Cut::Lines => Framing::Lines,
-        Cut::Chunks(n) => Framing::Chunks(NonZeroUsize::new(usize::from(n).max(1)).unwrap()),
+        // A chunk of a few bytes of a long stream takes long and finds nothing that a short stream does not.
+        Cut::Chunks(n) => {
+            let least = if input.repeat > 250 { 500 } else { 1 };
+            Framing::Chunks(NonZeroUsize::new(usize::from(n).max(least)).unwrap())
+        }
         Cut::Frames => Framing::Frames,
     };
     let max = (input.max % 600_000) as usize;
@@ -57,13 +61,13 @@ fuzz_target!(|input: Input<'_>| {
     let repeat = if input.repeat > 250 { 16 } else { 1 + usize::from(input.repeat % 3) };
     let mut stream = Vec::new();
     let mut sent = Vec::new();
-    for i in 0..repeat {
-        if stream.len() > 700_000 {
-            break;
-        }
+    'full: for i in 0..repeat {
         if input.whole {
             // Messages as a channel would hold them, through `join`.
             for piece in input.stream.split_inclusive(|&b| b == b'\n') {
+                if stream.len() > 700_000 {
+                    break 'full;
+                }
                 let mut message = piece.to_vec();
                 if i % 8 == 7 {
                     message.splice(0..0, std::iter::repeat_n(b'x', if repeat == 16 { 300_000 } else { 0 }));

@@ -17,18 +17,22 @@ fn zero_lock(set: &Set) {
 #[test]
 fn a_lock_that_was_taken_away_is_not_waited_for() {
     let (_kernel, set) = set();
-    let unlocks: [(fn(&Set), fn(&Set) -> Result<()>); 2] = [
-        (|set| set.lock(None).expect("free"), Set::unlock),
-        (|set| assert_eq!(set.try_lock(), Ok(true)), Set::unlock_participant),
-    ];
-    for (lock, unlock) in unlocks {
-        lock(&set);
-        zero_lock(&set);
-        assert!(matches!(unlock(&set), Err(Error::Corrupt { what: "lock", found: 0, .. })));
-        // As good as new: also what the kernel would undo for us.
-        lock(&set);
-        assert_eq!(unlock(&set), Ok(()));
-        assert!(set.snapshot().expect("snapshot").unlocked());
+    for participant in [false, true] {
+        for zeroed in [true, false] {
+            match participant {
+                true => assert_eq!(set.try_lock(), Ok(true)),
+                false => set.lock(None).expect("free"),
+            }
+            if zeroed {
+                zero_lock(&set);
+            }
+            let unlocked = if participant { set.unlock_participant() } else { set.unlock() };
+            match unlocked {
+                Err(Error::Corrupt { what: "lock", found: 0, .. }) => assert!(zeroed),
+                other => assert_eq!((other, zeroed), (Ok(()), false)),
+            }
+            assert!(set.snapshot().expect("snapshot").unlocked());
+        }
     }
     set.lock(None).expect("free");
     zero_lock(&set);

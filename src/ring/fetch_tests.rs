@@ -220,6 +220,9 @@ fn every_access_finds_something_else() {
         }
     }
     assert!(runs > 5_000, "{runs}");
+    println!(
+        "\n| ring operations, a word changed before or from any access on | {runs} | all ended, claims and copies in bounds |"
+    );
 }
 
 /// What decides how much is copied is read once.
