@@ -9,11 +9,11 @@ use std::time::Duration;
 use arbitrary::Arbitrary;
 use libfuzzer_sys::{Corpus, fuzz_target};
 use semring::segment::{Key, Mapping, Segment, SegmentOptions};
-use semring::{Batch, Channel, Consumer, Kind, Options, Producer, WakeMode, WhenNoConsumer};
+use semring::{Batch, Channel, Consumer, Kind, Options, Producer, Role, WakeMode, WhenNoConsumer};
 
 /// Offsets worth more than chance: the header's words, the shared words, records, the first slots (src/layout.rs).
-const WORDS: [usize; 44] = [
-    0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120, // header
+const WORDS: [usize; 45] = [
+    0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120, 128, // header
     256, 264, 512, 520, // names
     1024, 1032, 1040, 1048, 1056, 1064, // counters
     1152, 1160, 1280, 1288, 1296, // sleepers, changes, given
@@ -62,6 +62,7 @@ enum Op {
     Open,
     Remove,
     RemoveIfUnused,
+    Observe,
 }
 
 #[derive(Arbitrary, Debug)]
@@ -70,6 +71,7 @@ struct Input {
     fence: bool,
     wait: bool,
     typed: bool,
+    scrub: bool,
     capacity: u8,
     message_size: u8,
     participants: u8,
@@ -157,6 +159,13 @@ impl World<'_> {
                 }
             }
             Op::Remove => drop(self.channel.take().map(Channel::remove)),
+            Op::Observe => {
+                if let Ok(observer) = self.options.observe(self.name) {
+                    let _ = (format!("{:?}", observer.status()), observer.len());
+                    let _ = observer.wait_until_gone(Role::Consumer, Duration::ZERO);
+                    let _ = observer.wait_for_death(1, Duration::ZERO);
+                }
+            }
             Op::RemoveIfUnused => drop(self.channel.take().map(Channel::remove_if_unused)),
             Op::Status => {
                 if let Some(channel) = &self.channel {
@@ -229,6 +238,7 @@ fn run(input: Input) -> Corpus {
         .capacity(1 + u64::from(input.capacity % 16))
         .message_size(message_size)
         .participants(participants)
+        .scrub(input.scrub)
         .origin(input.origin)
         .lock_timeout(Duration::from_millis(200));
     if input.typed {
