@@ -1,0 +1,47 @@
+//! Crash tests.
+#![allow(missing_docs)]
+mod cases;
+mod checker;
+mod fault;
+mod ledger;
+mod message;
+mod operations;
+mod point;
+mod scene;
+mod suite;
+mod sys;
+mod tracer;
+
+pub use fault::{FAULTS, Fault};
+pub use suite::Tally;
+
+pub fn try_it(only: &str, stride: u64, mode: &str) {
+    tracer::check_allowed().unwrap();
+    let t = std::time::Instant::now();
+    let survey = suite::Survey::new(only).unwrap();
+    for (c, s) in survey.cases.iter().zip(&survey.steps) {
+        println!("{:60} {:?}", c.name(), s);
+    }
+    println!("total {} in {:?}", survey.total(), t.elapsed());
+    let mut points = Vec::new();
+    for (case, &(steps, slept)) in survey.steps.iter().enumerate() {
+        let mut k = case as u64 % stride;
+        if slept { points.push(suite::Point { case, aim: point::Aim::KillAsleep }); }
+        while k <= steps {
+            let aim = match mode { "kill" => point::Aim::Kill(k), "stop" => point::Aim::Stop(k), _ => point::Aim::Twice(k, (k * 7919) % 3000) };
+            points.push(suite::Point { case, aim });
+            k += stride;
+        }
+    }
+    let t = std::time::Instant::now();
+    let n = points.len();
+    let r = suite::run(&survey.cases, &points, 2, 1, &mut |_| true).unwrap();
+    for (c, t) in survey.cases.iter().zip(&r.tallies) {
+        if t.survived != t.points { println!("{:60} {:?}", c.name(), t); }
+    }
+    for f in r.failures { println!("{f}"); }
+    let mut sum = Tally::default();
+    r.tallies.iter().for_each(|t| sum.add(t));
+    println!("{sum:?}");
+    println!("{n} in {:?}: {:.2} ms each", t.elapsed(), t.elapsed().as_secs_f64() * 1e3 / n as f64);
+}

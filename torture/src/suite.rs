@@ -1,0 +1,238 @@
+//! Many points: which ones, divided among jobs on several processors, and the sums.
+
+use std::io;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::SeqCst;
+
+use semring::segment::{Key, Mapping, SegmentOptions};
+
+use crate::cases::{self, Case};
+use crate::fault::{FAULTS, Fault};
+use crate::ledger::Ledger;
+use crate::point::{self, Aim};
+use crate::sys::{self, End, Pid};
+
+/// Messages of one producer that a point can have under way.
+const WINDOW: u64 = 64;
+/// Seconds that one point may take: longer than every limit within it.
+const LIMIT: u32 = 60;
+/// Failed points that are remembered.
+const FAILURES: usize = 64;
+const WORDS: usize = FAULTS + 3;
+
+/// Sums of a case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Points tried.
+    pub points: u64,
+    /// Points without a fault.
+    pub survived: u64,
+    /// Deliveries that were flagged as redelivered.
+    pub flagged: u64,
+    /// By [`Fault`].
+    pub faults: [u64; FAULTS],
+}
+
+impl Tally {
+    /// Adds another's counts.
+    pub fn add(&mut self, other: &Tally) {
+        self.points += other.points;
+        self.survived += other.survived;
+        self.flagged += other.flagged;
+        self.faults.iter_mut().zip(other.faults).for_each(|(sum, count)| *sum += count);
+    }
+}
+
+/// One point of a plan.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Point {
+    pub(crate) case: usize,
+    pub(crate) aim: Aim,
+}
+
+/// What a dry run showed of each case: how many instructions it has, and whether it sleeps.
+pub(crate) struct Survey {
+    pub(crate) cases: Vec<Case>,
+    pub(crate) steps: Vec<(u64, bool)>,
+}
+
+/// Shared by the jobs and who watches them: the next point, what each job is at, the sums, the failed points.
+struct Scores {
+    memory: Mapping,
+    cases: usize,
+}
+
+const NEXT: usize = 0;
+const DONE: usize = 1;
+const STOP: usize = 2;
+const FAILED: usize = 3;
+const FAILURES_AT: usize = 4;
+const CURRENT_AT: usize = FAILURES_AT + FAILURES;
+const JOBS: usize = 64;
+const TALLIES_AT: usize = CURRENT_AT + JOBS;
+
+impl Scores {
+    fn new(cases: usize) -> semring::Result<Self> {
+        let size = 8 * (TALLIES_AT + cases * WORDS);
+        let segment = SegmentOptions::new().size(size).create(Key::Private)?;
+        let memory = segment.attach();
+        segment.remove()?;
+        Ok(Self { memory: memory?, cases })
+    }
+
+    fn word(&self, i: usize) -> &AtomicU64 {
+        // Every index is below the size that `new` computed: cases and jobs are counted by the caller.
+        self.memory.word(8 * i).expect("within the scores")
+    }
+
+    fn add(&self, index: u64, case: usize, faults: &[u64; FAULTS], flagged: u64) {
+        let at = TALLIES_AT + case * WORDS;
+        self.word(at).fetch_add(1, SeqCst);
+        self.word(at + 1).fetch_add(flagged, SeqCst);
+        for (f, &count) in faults.iter().enumerate() {
+            self.word(at + 3 + f).fetch_add(count, SeqCst);
+        }
+        if faults.iter().all(|&count| count == 0) {
+            self.word(at + 2).fetch_add(1, SeqCst);
+        } else {
+            let nth = self.word(FAILED).fetch_add(1, SeqCst) as usize;
+            if nth < FAILURES {
+                self.word(FAILURES_AT + nth).store(index, SeqCst);
+            }
+        }
+        self.word(DONE).fetch_add(1, SeqCst);
+    }
+
+    fn tally(&self, case: usize) -> Tally {
+        let word = |i: usize| self.word(TALLIES_AT + case * WORDS + i).load(SeqCst);
+        Tally { points: word(0), flagged: word(1), survived: word(2), faults: std::array::from_fn(|f| word(3 + f)) }
+    }
+}
+
+/// What came of a plan.
+pub(crate) struct Results {
+    /// By case.
+    pub(crate) tallies: Vec<Tally>,
+    /// The first points that failed, by name.
+    pub(crate) failures: Vec<String>,
+}
+
+fn name_of(run: u32, index: u64) -> String {
+    format!("torture-{}-{run}-{index}", std::process::id())
+}
+
+/// Runs all points on `jobs` processors. `watch` hears now and then how many are done, and says whether to go on.
+pub(crate) fn run(
+    cases: &[Case],
+    points: &[Point],
+    jobs: usize,
+    run: u32,
+    watch: &mut dyn FnMut(u64) -> bool,
+) -> io::Result<Results> {
+    let scores = Scores::new(cases.len()).map_err(io::Error::other)?;
+    let jobs = jobs.clamp(1, JOBS);
+    // The names have our id, not the jobs'.
+    let name = |index: u64| name_of(run, index);
+    let start = |job: usize| {
+        let names = &name;
+        let me = std::process::id();
+        let _ = me;
+        let prefix = names(0);
+        let prefix = prefix.trim_end_matches('0').to_string();
+        sys::fork(|| work(cases, points, &scores, job, &prefix))
+    };
+    let mut running: Vec<(usize, Pid)> = Vec::new();
+    for job in 0..jobs {
+        running.push((job, start(job)?));
+    }
+    while !running.is_empty() {
+        sys::pause(2_000);
+        if !watch(scores.word(DONE).load(SeqCst)) {
+            scores.word(STOP).store(1, SeqCst);
+        }
+        for i in (0..running.len()).rev() {
+            let (job, pid) = running[i];
+            let Some(end) = sys::has_ended(pid)? else { continue };
+            running.swap_remove(i);
+            if end != End::Exit(0) {
+                blame(&scores, points, job, end, &name);
+                running.push((job, start(job)?));
+            }
+        }
+    }
+    let failed = (scores.word(FAILED).load(SeqCst) as usize).min(FAILURES);
+    let describe = |nth: usize| {
+        let index = scores.word(FAILURES_AT + nth).load(SeqCst) as usize;
+        points.get(index).map_or_else(String::new, |p| format!("{}: {:?}", cases[p.case].name(), p.aim))
+    };
+    Ok(Results {
+        tallies: (0..scores.cases).map(|case| scores.tally(case)).collect(),
+        failures: (0..failed).map(describe).collect(),
+    })
+}
+
+/// A job has not come back from its point.
+fn blame(scores: &Scores, points: &[Point], job: usize, end: End, name: &dyn Fn(u64) -> String) {
+    let index = scores.word(CURRENT_AT + job).load(SeqCst);
+    let mut faults = [0; FAULTS];
+    let fault = if end == End::Signal(libc::SIGALRM) { Fault::Stuck } else { Fault::Failed };
+    faults[fault as usize] = 1;
+    if let Some(point) = points.get(index as usize) {
+        eprintln!("{:?}: the job ended: {end:?}", point);
+        scores.add(index, point.case, &faults, 0);
+    }
+    let name = name(index);
+    if let Ok(segment) = SegmentOptions::new().open(&*name) {
+        let _ = segment.remove(); // what the job has left
+    }
+    if let Ok(set) = semring::sem::SetOptions::new(0).open(&*name) {
+        let _ = set.remove(); // likewise
+    }
+}
+
+/// A job: one point after the other.
+fn work(cases: &[Case], points: &[Point], scores: &Scores, job: usize, prefix: &str) -> i32 {
+    sys::ignore_interrupts();
+    sys::pin(job);
+    let Ok(ledger) = Ledger::new(WINDOW) else { return 1 };
+    while scores.word(STOP).load(SeqCst) == 0 {
+        let index = scores.word(NEXT).fetch_add(1, SeqCst);
+        let Some(point) = points.get(index as usize) else { break };
+        scores.word(CURRENT_AT + job).store(index, SeqCst);
+        sys::alarm(LIMIT);
+        match point::run(&cases[point.case], point.aim, &ledger, format!("{prefix}{index}")) {
+            Ok(outcome) => scores.add(index, point.case, &outcome.faults, outcome.flagged),
+            Err(e) => {
+                eprintln!("{}: {:?}: {e}", cases[point.case].name(), point.aim);
+                let mut faults = ledger.faults();
+                faults[Fault::Failed as usize] += 1;
+                scores.add(index, point.case, &faults, 0);
+            }
+        }
+    }
+    0
+}
+
+impl Survey {
+    /// Runs every case of a name that has `only` in it once, to its end.
+    pub(crate) fn new(only: &str) -> io::Result<Self> {
+        let cases: Vec<Case> = cases::all().into_iter().filter(|case| case.name().contains(only)).collect();
+        let ledger = Ledger::new(WINDOW).map_err(io::Error::other)?;
+        let mut steps = Vec::new();
+        for (index, case) in cases.iter().enumerate() {
+            let name = format!("torture-{}-survey-{index}", std::process::id());
+            let outcome = point::run(case, Aim::Kill(u64::MAX), &ledger, name)
+                .map_err(|e| io::Error::other(format!("{}: {e}", case.name())))?;
+            if outcome.faults != [0; FAULTS] {
+                eprintln!("{}: at its end: {:?}", case.name(), outcome.faults);
+            }
+            steps.push((outcome.steps, outcome.slept));
+        }
+        Ok(Self { cases, steps })
+    }
+
+    /// How many instructions the operations have together.
+    pub(crate) fn total(&self) -> u64 {
+        self.steps.iter().map(|(steps, _)| steps + 1).sum()
+    }
+}
