@@ -7,6 +7,7 @@ mod ledger;
 mod message;
 mod operations;
 mod point;
+mod route;
 mod scene;
 mod suite;
 mod sys;
@@ -18,21 +19,9 @@ pub use suite::Tally;
 pub fn try_it(only: &str, stride: u64, mode: &str) {
     tracer::check_allowed().unwrap();
     let t = std::time::Instant::now();
-    let survey = suite::Survey::new(only).unwrap();
-    for (c, s) in survey.cases.iter().zip(&survey.steps) {
-        println!("{:60} {:?}", c.name(), s);
-    }
+    let survey = suite::Survey::new(only, &mut |_| true).unwrap();
     println!("total {} in {:?}", survey.total(), t.elapsed());
-    let mut points = Vec::new();
-    for (case, &(steps, slept)) in survey.steps.iter().enumerate() {
-        let mut k = case as u64 % stride;
-        if slept { points.push(suite::Point { case, aim: point::Aim::KillAsleep }); }
-        while k <= steps {
-            let aim = match mode { "kill" => point::Aim::Kill(k), "stop" => point::Aim::Stop(k), _ => point::Aim::Twice(k, (k * 7919) % 3000) };
-            points.push(suite::Point { case, aim });
-            k += stride;
-        }
-    }
+    let points = survey.points(stride, |r| match mode { "kill" => point::Aim::Kill(r), _ => point::Aim::Stop(r) });
     let t = std::time::Instant::now();
     let n = points.len();
     let r = suite::run(&survey.cases, &points, 2, 1, &mut |_| true).unwrap();

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-use semring::Error;
+use semring::{Error, Kind};
 
 use crate::cases::{Case, Company, Op, Part};
 use crate::checker::Doubt;
@@ -12,6 +12,7 @@ use crate::fault::{FAULTS, Fault};
 use crate::ledger::Ledger;
 use crate::message;
 use crate::operations::{HARNESS, SECOND, VICTIM};
+use crate::route::{Route, Trace};
 use crate::scene::{LIMIT, Scene};
 use crate::sys;
 use crate::tracer::{Event, Victim};
@@ -19,34 +20,59 @@ use crate::tracer::{Event, Victim};
 /// What is done to the victim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Aim {
-    /// Killed after so many instructions.
-    Kill(u64),
+    /// Killed there.
+    Kill(Route),
     /// Killed while it sleeps in the kernel.
     KillAsleep,
-    /// Stopped after so many; goes on when the others have worked.
-    Stop(u64),
-    /// Killed after so many, and who recovers it after so many of its own.
-    Twice(u64, u64),
+    /// Stopped there; goes on when the others have worked.
+    Stop(Route),
+    /// Killed there, and who recovers it there.
+    Twice(Route, Recoverer, Route),
+}
+
+/// Who recovers the victim of a double kill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recoverer {
+    /// A consumer that was there before, where there is a place for one; else one that comes.
+    Resident,
+    /// A consumer that comes.
+    Consumer,
+    /// A producer that comes.
+    Producer,
+}
+
+impl Aim {
+    /// The same point by steps alone, if that can be.
+    pub(crate) fn on_foot(self) -> Option<Self> {
+        let on_foot = |route: Route| Route { shortcut: None, ..route };
+        match self {
+            Aim::Kill(route) => Some(Aim::Kill(on_foot(route))),
+            Aim::Stop(route) => Some(Aim::Stop(on_foot(route))),
+            Aim::KillAsleep | Aim::Twice(..) => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Aim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Aim::Kill(route) => write!(f, "killed after {} instructions", route.steps),
+            Aim::KillAsleep => f.write_str("killed in its sleep"),
+            Aim::Stop(route) => write!(f, "stopped after {} instructions", route.steps),
+            Aim::Twice(first, who, second) => {
+                write!(f, "killed after {}, its recoverer ({who:?}) after {}", first.steps, second.steps)
+            }
+        }
+    }
 }
 
 /// What came of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outcome {
-    /// Instructions that the victim (the recoverer, if there is one) was allowed.
-    pub(crate) steps: u64,
-    /// It came to the end of its operation before.
-    pub(crate) at_end: bool,
-    /// It slept on the way.
-    pub(crate) slept: bool,
+    /// The process was where it was meant to be. If not, it took another way and was at its end.
+    pub(crate) hit: bool,
     pub(crate) faults: [u64; FAULTS],
     pub(crate) flagged: u64,
-}
-
-/// How far a victim came.
-struct Reached {
-    steps: u64,
-    at_end: bool,
-    slept: bool,
 }
 
 /// Runs one point of a case on a channel of this name.
@@ -54,62 +80,116 @@ pub(crate) fn run(case: &Case, aim: Aim, ledger: &Ledger, name: String) -> io::R
     let stops = matches!(aim, Aim::Stop(_));
     let mut scene = Scene::set(case, ledger, name, stops).map_err(io::Error::other)?;
     let mut victim = scene.start()?;
-    let (reached, doubt) = match aim {
-        Aim::Kill(steps) => {
-            let reached = scene.approach(&mut victim, steps, false)?;
-            (reached, scene.bury(victim))
-        }
-        Aim::KillAsleep => {
-            let reached = scene.approach(&mut victim, u64::MAX, true)?;
-            (reached, scene.bury(victim))
-        }
-        Aim::Stop(steps) => {
-            let reached = scene.approach(&mut victim, steps, false)?;
+    let (hit, doubt) = match aim {
+        Aim::Kill(route) => (scene.approach(&mut victim, route)?, scene.bury(victim)),
+        Aim::KillAsleep => (scene.lull(&mut victim)?, scene.bury(victim)),
+        Aim::Stop(route) => {
+            let hit = scene.approach(&mut victim, route)?;
             scene.work_meanwhile(&victim);
             scene.let_go(&mut victim)?;
-            (reached, scene.bury(victim))
+            (hit, scene.bury(victim))
         }
-        Aim::Twice(first, second) => {
-            let resident = scene.resident()?;
-            scene.approach(&mut victim, first, false)?;
+        Aim::Twice(first, who, second) => {
+            let resident = scene.resident(who)?;
+            let hit = scene.approach(&mut victim, first)?;
             let doubt = scene.bury(victim);
-            let mut recoverer = match resident {
-                Some(recoverer) => recoverer,
-                None => scene.newcomer(first ^ second)?,
-            };
-            let reached = scene.approach(&mut recoverer, second, false)?;
+            let mut recoverer = resident.map_or_else(|| scene.newcomer(who), Ok)?;
+            let hit = scene.approach(&mut recoverer, second)? && hit;
             recoverer.kill();
             ledger.bury(SECOND);
-            (reached, doubt)
+            (hit, doubt)
         }
     };
     scene.check(&doubt);
-    let Reached { steps, at_end, slept } = reached;
-    Ok(Outcome { steps, at_end, slept, faults: ledger.faults(), flagged: ledger.flagged() })
+    Ok(Outcome { hit, faults: ledger.faults(), flagged: ledger.flagged() })
+}
+
+/// The addresses that a case's victim comes by, and whether it sleeps on its way.
+pub(crate) fn trace(case: &Case, ledger: &Ledger, name: String) -> io::Result<(Trace, bool)> {
+    let mut scene = Scene::set(case, ledger, name, false).map_err(io::Error::other)?;
+    let mut victim = scene.start()?;
+    let (trace, slept) = scene.trace(&mut victim)?;
+    let doubt = scene.bury(victim);
+    scene.check(&doubt);
+    Ok((trace, slept))
+}
+
+/// Those of a recoverer, when the victim was killed there.
+pub(crate) fn trace_recoverer(
+    case: &Case,
+    first: Route,
+    who: Recoverer,
+    ledger: &Ledger,
+    name: String,
+) -> io::Result<Trace> {
+    let mut scene = Scene::set(case, ledger, name, false).map_err(io::Error::other)?;
+    let mut victim = scene.start()?;
+    let resident = scene.resident(who)?;
+    scene.approach(&mut victim, first)?;
+    let doubt = scene.bury(victim);
+    let mut recoverer = resident.map_or_else(|| scene.newcomer(who), Ok)?;
+    let (trace, _) = scene.trace(&mut recoverer)?;
+    recoverer.kill();
+    ledger.bury(SECOND);
+    scene.check(&doubt);
+    Ok(trace)
 }
 
 impl Scene<'_> {
-    /// Steps the victim; `asleep`: until it sleeps in the kernel, else it is helped on when it does.
-    fn approach(&mut self, victim: &mut Victim, most: u64, asleep: bool) -> io::Result<Reached> {
-        let mut reached = Reached { steps: 0, at_end: false, slept: false };
-        while reached.steps < most {
-            let event = if self.case.op.blocks() {
-                victim.begin_step()?;
-                self.event(victim, &mut reached.slept, asleep)?
-            } else {
-                Some(victim.step()?)
-            };
-            match event {
-                Some(Event::Step) => reached.steps += 1,
-                Some(Event::Mark) => {
-                    reached.at_end = true;
-                    break;
+    /// Brings the victim to a point; false if it came to its end before.
+    fn approach(&mut self, victim: &mut Victim, route: Route) -> io::Result<bool> {
+        let mut steps = 0;
+        if let Some((address, before)) = route.shortcut {
+            if victim.break_at(address).is_ok() {
+                victim.begin_run()?;
+                match self.next(victim)? {
+                    Event::Step => victim.clear_breakpoint()?,
+                    _ => return Ok(false),
                 }
-                Some(Event::Ended(end)) => return Err(io::Error::other(format!("a victim ended: {end:?}"))),
-                None => break,
+                steps = before;
             }
         }
-        Ok(reached)
+        while steps < route.steps {
+            match self.step(victim)? {
+                Event::Step => steps += 1,
+                _ => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// One instruction, through a sleep if need be.
+    fn step(&mut self, victim: &mut Victim) -> io::Result<Event> {
+        if !self.case.op.blocks() {
+            return victim.step();
+        }
+        victim.begin_step()?;
+        self.next(victim)
+    }
+
+    fn next(&mut self, victim: &mut Victim) -> io::Result<Event> {
+        self.event(victim, &mut false, false)?.ok_or_else(|| io::Error::other("a victim is stuck"))
+    }
+
+    /// Lets the victim run until it sleeps.
+    fn lull(&mut self, victim: &mut Victim) -> io::Result<bool> {
+        victim.begin_run()?;
+        self.event(victim, &mut false, true).map(|event| event.is_none())
+    }
+
+    /// Steps the victim to its end, and notes the way.
+    fn trace(&mut self, victim: &mut Victim) -> io::Result<(Trace, bool)> {
+        let mut addresses = Vec::new();
+        let mut slept = false;
+        loop {
+            addresses.push(victim.address());
+            victim.begin_step()?;
+            match self.event(victim, &mut slept, false)? {
+                Some(Event::Step) => {}
+                Some(Event::Mark) => return Ok((Trace::new(addresses), slept)),
+                event => return Err(io::Error::other(format!("a victim has no end: {event:?}"))),
+            }
+        }
     }
 
     /// What the victim does next; if it sleeps, it is helped on, or `None`.
@@ -242,19 +322,22 @@ impl Scene<'_> {
         Ok(())
     }
 
-    /// A recoverer that is there before the victim dies, where there is a place for it.
-    fn resident(&self) -> io::Result<Option<Victim>> {
+    /// A recoverer that is there before the victim dies, if one is wanted and there is a place for it.
+    fn resident(&self, who: Recoverer) -> io::Result<Option<Victim>> {
         let place = match self.case.kind {
-            semring::Kind::Mpmc => self.case.op.part() != Part::Nobody,
-            semring::Kind::Spsc => self.case.op.part() == Part::Producer && self.consumer.is_none(),
+            Kind::Mpmc => self.case.op.part() != Part::Nobody,
+            Kind::Spsc => self.case.op.part() == Part::Producer && self.consumer.is_none(),
         };
-        place.then(|| Victim::start(|| self.stage().recover())).transpose()
+        (place && who == Recoverer::Resident).then(|| Victim::start(|| self.stage().recover())).transpose()
     }
 
     /// One that comes afterwards.
-    fn newcomer(&self, choice: u64) -> io::Result<Victim> {
+    fn newcomer(&self, who: Recoverer) -> io::Result<Victim> {
         let stage = self.stage();
-        Victim::start(|| if choice % 3 == 0 { stage.succeed_producing() } else { stage.succeed() })
+        match who {
+            Recoverer::Producer => Victim::start(|| stage.succeed_producing()),
+            _ => Victim::start(|| stage.succeed()),
+        }
     }
 }
 

@@ -9,7 +9,8 @@ use semring::segment::{Key, Mapping, SegmentOptions};
 use crate::cases::{self, Case};
 use crate::fault::{FAULTS, Fault};
 use crate::ledger::Ledger;
-use crate::point::{self, Aim};
+use crate::point::{self, Aim, Outcome};
+use crate::route::{Route, Trace};
 use crate::sys::{self, End, Pid};
 
 /// Messages of one producer that a point can have under way.
@@ -53,7 +54,7 @@ pub(crate) struct Point {
 /// What a dry run showed of each case: how many instructions it has, and whether it sleeps.
 pub(crate) struct Survey {
     pub(crate) cases: Vec<Case>,
-    pub(crate) steps: Vec<(u64, bool)>,
+    pub(crate) traces: Vec<(Trace, bool)>,
 }
 
 /// Shared by the jobs and who watches them: the next point, what each job is at, the sums, the failed points.
@@ -85,15 +86,16 @@ impl Scores {
         self.memory.word(8 * i).expect("within the scores")
     }
 
-    fn add(&self, index: u64, case: usize, faults: &[u64; FAULTS], flagged: u64) {
+    fn add(&self, index: u64, case: usize, outcome: &Outcome) {
+        let faults = &outcome.faults;
         let at = TALLIES_AT + case * WORDS;
-        self.word(at).fetch_add(1, SeqCst);
-        self.word(at + 1).fetch_add(flagged, SeqCst);
+        self.word(at).fetch_add(u64::from(outcome.hit), SeqCst);
+        self.word(at + 1).fetch_add(outcome.flagged, SeqCst);
         for (f, &count) in faults.iter().enumerate() {
             self.word(at + 3 + f).fetch_add(count, SeqCst);
         }
         if faults.iter().all(|&count| count == 0) {
-            self.word(at + 2).fetch_add(1, SeqCst);
+            self.word(at + 2).fetch_add(u64::from(outcome.hit), SeqCst);
         } else {
             let nth = self.word(FAILED).fetch_add(1, SeqCst) as usize;
             if nth < FAILURES {
@@ -117,8 +119,13 @@ pub(crate) struct Results {
     pub(crate) failures: Vec<String>,
 }
 
-fn name_of(run: u32, index: u64) -> String {
-    format!("torture-{}-{run}-{index}", std::process::id())
+/// What the names of a run's channels begin with. They are equally long, so that all victims do the same.
+fn prefix(run: u32) -> String {
+    format!("torture-{:08}-{run:02}-", std::process::id())
+}
+
+fn name(prefix: &str, index: u64) -> String {
+    format!("{prefix}{index:08}")
 }
 
 /// Runs all points on `jobs` processors. `watch` hears now and then how many are done, and says whether to go on.
@@ -131,16 +138,8 @@ pub(crate) fn run(
 ) -> io::Result<Results> {
     let scores = Scores::new(cases.len()).map_err(io::Error::other)?;
     let jobs = jobs.clamp(1, JOBS);
-    // The names have our id, not the jobs'.
-    let name = |index: u64| name_of(run, index);
-    let start = |job: usize| {
-        let names = &name;
-        let me = std::process::id();
-        let _ = me;
-        let prefix = names(0);
-        let prefix = prefix.trim_end_matches('0').to_string();
-        sys::fork(|| work(cases, points, &scores, job, &prefix))
-    };
+    let prefix = prefix(run);
+    let start = |job: usize| sys::fork(|| work(cases, points, &scores, job, &prefix));
     let mut running: Vec<(usize, Pid)> = Vec::new();
     for job in 0..jobs {
         running.push((job, start(job)?));
@@ -155,7 +154,7 @@ pub(crate) fn run(
             let Some(end) = sys::has_ended(pid)? else { continue };
             running.swap_remove(i);
             if end != End::Exit(0) {
-                blame(&scores, points, job, end, &name);
+                blame(&scores, points, job, end, &prefix);
                 running.push((job, start(job)?));
             }
         }
@@ -163,7 +162,7 @@ pub(crate) fn run(
     let failed = (scores.word(FAILED).load(SeqCst) as usize).min(FAILURES);
     let describe = |nth: usize| {
         let index = scores.word(FAILURES_AT + nth).load(SeqCst) as usize;
-        points.get(index).map_or_else(String::new, |p| format!("{}: {:?}", cases[p.case].name(), p.aim))
+        points.get(index).map_or_else(String::new, |p| format!("{}: {}", cases[p.case].name(), p.aim))
     };
     Ok(Results {
         tallies: (0..scores.cases).map(|case| scores.tally(case)).collect(),
@@ -172,16 +171,16 @@ pub(crate) fn run(
 }
 
 /// A job has not come back from its point.
-fn blame(scores: &Scores, points: &[Point], job: usize, end: End, name: &dyn Fn(u64) -> String) {
+fn blame(scores: &Scores, points: &[Point], job: usize, end: End, prefix: &str) {
     let index = scores.word(CURRENT_AT + job).load(SeqCst);
     let mut faults = [0; FAULTS];
     let fault = if end == End::Signal(libc::SIGALRM) { Fault::Stuck } else { Fault::Failed };
     faults[fault as usize] = 1;
     if let Some(point) = points.get(index as usize) {
         eprintln!("{:?}: the job ended: {end:?}", point);
-        scores.add(index, point.case, &faults, 0);
+        scores.add(index, point.case, &Outcome { hit: true, faults, flagged: 0 });
     }
-    let name = name(index);
+    let name = name(prefix, index);
     if let Ok(segment) = SegmentOptions::new().open(&*name) {
         let _ = segment.remove(); // what the job has left
     }
@@ -200,39 +199,62 @@ fn work(cases: &[Case], points: &[Point], scores: &Scores, job: usize, prefix: &
         let Some(point) = points.get(index as usize) else { break };
         scores.word(CURRENT_AT + job).store(index, SeqCst);
         sys::alarm(LIMIT);
-        match point::run(&cases[point.case], point.aim, &ledger, format!("{prefix}{index}")) {
-            Ok(outcome) => scores.add(index, point.case, &outcome.faults, outcome.flagged),
+        match certainly(&cases[point.case], point.aim, &ledger, &name(prefix, index)) {
+            Ok(outcome) => scores.add(index, point.case, &outcome),
             Err(e) => {
-                eprintln!("{}: {:?}: {e}", cases[point.case].name(), point.aim);
+                eprintln!("{}: {}: {e}", cases[point.case].name(), point.aim);
                 let mut faults = ledger.faults();
                 faults[Fault::Failed as usize] += 1;
-                scores.add(index, point.case, &faults, 0);
+                scores.add(index, point.case, &Outcome { hit: true, faults, flagged: 0 });
             }
         }
     }
     0
 }
 
+/// A point, by the quick way or on foot.
+fn certainly(case: &Case, aim: Aim, ledger: &Ledger, name: &str) -> io::Result<Outcome> {
+    let outcome = point::run(case, aim, ledger, name.to_string())?;
+    match aim.on_foot() {
+        Some(aim) if !outcome.hit && outcome.faults == [0; FAULTS] => {
+            point::run(case, aim, ledger, name.to_string())
+        }
+        _ => Ok(outcome),
+    }
+}
+
 impl Survey {
-    /// Runs every case of a name that has `only` in it once, to its end.
-    pub(crate) fn new(only: &str) -> io::Result<Self> {
+    /// Steps every case of a name that has `only` in it once, to its end.
+    pub(crate) fn new(only: &str, watch: &mut dyn FnMut(u64) -> bool) -> io::Result<Self> {
         let cases: Vec<Case> = cases::all().into_iter().filter(|case| case.name().contains(only)).collect();
         let ledger = Ledger::new(WINDOW).map_err(io::Error::other)?;
-        let mut steps = Vec::new();
+        let mut traces = Vec::new();
         for (index, case) in cases.iter().enumerate() {
-            let name = format!("torture-{}-survey-{index}", std::process::id());
-            let outcome = point::run(case, Aim::Kill(u64::MAX), &ledger, name)
-                .map_err(|e| io::Error::other(format!("{}: {e}", case.name())))?;
-            if outcome.faults != [0; FAULTS] {
-                eprintln!("{}: at its end: {:?}", case.name(), outcome.faults);
+            if !watch(index as u64) {
+                break;
             }
-            steps.push((outcome.steps, outcome.slept));
+            let trace = point::trace(case, &ledger, name(&prefix(0), index as u64))
+                .map_err(|e| io::Error::other(format!("{}: {e}", case.name())))?;
+            traces.push(trace);
         }
-        Ok(Self { cases, steps })
+        Ok(Self { cases, traces })
+    }
+
+    /// Every `stride`-th instruction of every case, each case with another first one.
+    pub(crate) fn points(&self, stride: u64, aim: impl Fn(Route) -> Aim) -> Vec<Point> {
+        let mut points = Vec::new();
+        for (case, (trace, slept)) in self.traces.iter().enumerate() {
+            if *slept {
+                points.push(Point { case, aim: Aim::KillAsleep });
+            }
+            let routes = (case as u64 % stride..=trace.steps()).step_by(stride as usize);
+            points.extend(routes.map(|steps| Point { case, aim: aim(trace.route(steps)) }));
+        }
+        points
     }
 
     /// How many instructions the operations have together.
     pub(crate) fn total(&self) -> u64 {
-        self.steps.iter().map(|(steps, _)| steps + 1).sum()
+        self.traces.iter().map(|(trace, _)| trace.steps() + 1).sum()
     }
 }

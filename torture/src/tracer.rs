@@ -4,7 +4,6 @@
 //! the signal is delivered; it never is. A system call is one step.
 
 use std::io;
-use std::ptr::null_mut;
 
 use crate::sys::{self, End, Pid};
 
@@ -23,12 +22,66 @@ pub(crate) enum Event {
 pub(crate) struct Victim {
     pid: Pid,
     ended: bool,
+    /// Where a breakpoint stands, and the code that it covers.
+    breakpoint: Option<(u64, u64)>,
 }
 
 fn ptrace(request: libc::c_uint, pid: Pid, data: usize) -> io::Result<()> {
-    // SAFETY: none of the requests that this file makes reads or writes memory of ours.
-    let result = unsafe { libc::ptrace(request, pid, null_mut::<libc::c_void>(), data) };
+    ptrace_at(request, pid, 0, data)
+}
+
+fn ptrace_at(request: libc::c_uint, pid: Pid, address: u64, data: usize) -> io::Result<()> {
+    // SAFETY: none of the requests that this file makes reads or writes memory of ours; addresses are the child's.
+    let result = unsafe { libc::ptrace(request, pid, address as *mut libc::c_void, data) };
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// The machine's part of breakpoints.
+#[cfg(target_arch = "x86_64")]
+mod machine {
+    use super::{Pid, io, ptrace_at};
+
+    /// Where `struct user` has the instruction pointer.
+    const POINTER: u64 = std::mem::offset_of!(libc::user_regs_struct, rip) as u64;
+
+    /// Where a stopped child stands.
+    pub(super) fn pointer(pid: Pid) -> Option<u64> {
+        // SAFETY: reads a word of the child's registers.
+        let word = unsafe { libc::ptrace(libc::PTRACE_PEEKUSER, pid, POINTER, 0) };
+        (word != -1).then_some(word as u64)
+    }
+
+    pub(super) fn set_pointer(pid: Pid, address: u64) -> io::Result<()> {
+        ptrace_at(libc::PTRACE_POKEUSER, pid, POINTER, address as usize)
+    }
+
+    /// The word with a breakpoint (INT3) as its first instruction.
+    pub(super) fn covered(code: u64) -> u64 {
+        code & !0xff | 0xcc
+    }
+
+    /// How far behind it the child stands when it has met one.
+    pub(super) const BEHIND: u64 = 1;
+}
+
+/// Elsewhere there are none, and every point is reached by steps.
+#[cfg(not(target_arch = "x86_64"))]
+mod machine {
+    use super::{Pid, io};
+
+    pub(super) fn pointer(_: Pid) -> Option<u64> {
+        None
+    }
+
+    pub(super) fn set_pointer(_: Pid, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(super) fn covered(code: u64) -> u64 {
+        code
+    }
+
+    pub(super) const BEHIND: u64 = 0;
 }
 
 impl Victim {
@@ -41,7 +94,7 @@ impl Victim {
             }
             Err(_) => FORBIDDEN,
         })?;
-        let mut victim = Victim { pid, ended: false };
+        let mut victim = Victim { pid, ended: false, breakpoint: None };
         match victim.event()? {
             Event::Mark => {
                 ptrace(libc::PTRACE_SETOPTIONS, pid, libc::PTRACE_O_EXITKILL as usize)?;
@@ -92,6 +145,30 @@ impl Victim {
     /// Begins to run until the next mark or the end.
     pub(crate) fn begin_run(&mut self) -> io::Result<()> {
         ptrace(libc::PTRACE_CONT, self.pid, 0)
+    }
+
+    /// The address of the next instruction; 0 where that is not known.
+    pub(crate) fn address(&self) -> u64 {
+        machine::pointer(self.pid).unwrap_or(0)
+    }
+
+    /// Puts a breakpoint at an address.
+    pub(crate) fn break_at(&mut self, address: u64) -> io::Result<()> {
+        let code = sys::peek(self.pid, address, 8).and_then(|bytes| bytes.try_into().ok());
+        let code = u64::from_ne_bytes(code.ok_or(io::ErrorKind::InvalidInput)?);
+        ptrace_at(libc::PTRACE_POKETEXT, self.pid, address, machine::covered(code) as usize)?;
+        self.breakpoint = Some((address, code));
+        Ok(())
+    }
+
+    /// Takes the breakpoint away that the child has just met, and puts the child in front of it.
+    pub(crate) fn clear_breakpoint(&mut self) -> io::Result<()> {
+        let Some((address, code)) = self.breakpoint.take() else { return Ok(()) };
+        ptrace_at(libc::PTRACE_POKETEXT, self.pid, address, code as usize)?;
+        if self.address() == address + machine::BEHIND {
+            machine::set_pointer(self.pid, address)?;
+        }
+        Ok(())
     }
 
     /// What has come of what was begun, if anything yet.
