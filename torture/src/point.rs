@@ -142,7 +142,7 @@ impl Scene<'_> {
         if let Some((address, before)) = route.shortcut {
             if victim.break_at(address).is_ok() {
                 victim.begin_run()?;
-                match self.next(victim)? {
+                match self.next(victim, &mut false)? {
                     Event::Step => victim.clear_breakpoint()?,
                     _ => return Ok(false),
                 }
@@ -150,7 +150,7 @@ impl Scene<'_> {
             }
         }
         while steps < route.steps {
-            match self.step(victim)? {
+            match self.step(victim, &mut false)? {
                 Event::Step => steps += 1,
                 _ => return Ok(false),
             }
@@ -159,16 +159,16 @@ impl Scene<'_> {
     }
 
     /// One instruction, through a sleep if need be.
-    fn step(&mut self, victim: &mut Victim) -> io::Result<Event> {
+    fn step(&mut self, victim: &mut Victim, slept: &mut bool) -> io::Result<Event> {
         if !self.case.op.blocks() {
             return victim.step();
         }
         victim.begin_step()?;
-        self.next(victim)
+        self.next(victim, slept)
     }
 
-    fn next(&mut self, victim: &mut Victim) -> io::Result<Event> {
-        self.event(victim, &mut false, false)?.ok_or_else(|| io::Error::other("a victim is stuck"))
+    fn next(&mut self, victim: &mut Victim, slept: &mut bool) -> io::Result<Event> {
+        self.event(victim, slept, false)?.ok_or_else(|| io::Error::other("a victim is stuck"))
     }
 
     /// Lets the victim run until it sleeps.
@@ -183,11 +183,10 @@ impl Scene<'_> {
         let mut slept = false;
         loop {
             addresses.push(victim.address());
-            victim.begin_step()?;
-            match self.event(victim, &mut slept, false)? {
-                Some(Event::Step) => {}
-                Some(Event::Mark) => return Ok((Trace::new(addresses), slept)),
-                event => return Err(io::Error::other(format!("a victim has no end: {event:?}"))),
+            match self.step(victim, &mut slept)? {
+                Event::Step => {}
+                Event::Mark => return Ok((Trace::new(addresses), slept)),
+                event => return Err(io::Error::other(format!("a victim ended: {event:?}"))),
             }
         }
     }
@@ -295,7 +294,8 @@ impl Scene<'_> {
     fn no_false_death(&self) {
         let dead = match self.case.op {
             Op::Recover => 2,
-            Op::RegisterHeir | Op::RegisterOver => 1,
+            // Leaving with something in hand is the same as dying.
+            Op::RegisterHeir | Op::RegisterOver | Op::LeaveInHand => 1,
             _ => 0,
         };
         if self.status().is_some_and(|s| s.recoveries > dead) {

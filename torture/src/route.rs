@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 /// The addresses that a victim came by: the n-th is where it stood after n instructions.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Trace {
     addresses: Vec<u64>,
     /// Which of them were new, in order.

@@ -1,15 +1,17 @@
 //! Many points: which ones, divided among jobs on several processors, and the sums.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
 
 use semring::segment::{Key, Mapping, SegmentOptions};
 
-use crate::cases::{self, Case};
+use crate::cases::{self, Case, Company};
 use crate::fault::{FAULTS, Fault};
 use crate::ledger::Ledger;
-use crate::point::{self, Aim, Outcome};
+use crate::point::{self, Aim, Outcome, Recoverer};
+use crate::random::Random;
 use crate::route::{Route, Trace};
 use crate::sys::{self, End, Pid};
 
@@ -20,6 +22,8 @@ const LIMIT: u32 = 60;
 /// Failed points that are remembered.
 const FAILURES: usize = 64;
 const WORDS: usize = FAULTS + 3;
+
+const RECOVERERS: [Recoverer; 3] = [Recoverer::Resident, Recoverer::Consumer, Recoverer::Producer];
 
 /// Sums of a case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -224,20 +228,30 @@ fn certainly(case: &Case, aim: Aim, ledger: &Ledger, name: &str) -> io::Result<O
 }
 
 impl Survey {
-    /// Steps every case of a name that has `only` in it once, to its end.
-    pub(crate) fn new(only: &str, watch: &mut dyn FnMut(u64) -> bool) -> io::Result<Self> {
-        let cases: Vec<Case> = cases::all().into_iter().filter(|case| case.name().contains(only)).collect();
+    /// Steps every case of a name that has `only` in it once, to its end. A case whose positions wrap does what its twin
+    /// does, with other numbers; `thorough`: it is stepped all the same.
+    pub(crate) fn new(
+        only: &str,
+        thorough: bool,
+        watch: &mut dyn FnMut(u64) -> bool,
+    ) -> io::Result<Self> {
+        let chosen = cases::all().into_iter().filter(|case| case.name().contains(only));
         let ledger = Ledger::new(WINDOW).map_err(io::Error::other)?;
-        let mut traces = Vec::new();
-        for (index, case) in cases.iter().enumerate() {
-            if !watch(index as u64) {
+        let mut survey = Survey { cases: Vec::new(), traces: Vec::new() };
+        for (index, case) in (0..).zip(chosen) {
+            if !watch(index) {
                 break;
             }
-            let trace = point::trace(case, &ledger, name(&prefix(0), index as u64))
-                .map_err(|e| io::Error::other(format!("{}: {e}", case.name())))?;
-            traces.push(trace);
+            let twin = survey.cases.iter().position(|c| !thorough && *c == Case { wraps: false, ..case });
+            let found = match twin {
+                Some(twin) => survey.traces[twin].clone(),
+                None => point::trace(&case, &ledger, name(&prefix(0), index))
+                    .map_err(|e| io::Error::other(format!("{}: {e}", case.name())))?,
+            };
+            survey.cases.push(case);
+            survey.traces.push(found);
         }
-        Ok(Self { cases, traces })
+        Ok(survey)
     }
 
     /// Every `stride`-th instruction of every case, each case with another first one.
@@ -251,6 +265,43 @@ impl Survey {
             points.extend(routes.map(|steps| Point { case, aim: aim(trace.route(steps)) }));
         }
         points
+    }
+
+    /// About `count` pairs of a victim's and its recoverer's last instructions, over all cases without company and all
+    /// kinds of recoverers.
+    pub(crate) fn pairs(
+        &self,
+        count: u64,
+        random: &mut Random,
+        watch: &mut dyn FnMut(u64) -> bool,
+    ) -> io::Result<Vec<Point>> {
+        let ledger = Ledger::new(WINDOW).map_err(io::Error::other)?;
+        let wanted = |case: &Case| case.company == Company::Nobody && !case.wraps;
+        let victims: Vec<usize> = (0..self.cases.len()).filter(|&case| wanted(&self.cases[case])).collect();
+        let each = count / (victims.len() * RECOVERERS.len()).max(1) as u64 + 1;
+        let mut points = Vec::new();
+        for (nth, &case) in (0..).zip(&victims) {
+            if !watch(nth * RECOVERERS.len() as u64) {
+                return Ok(points);
+            }
+            let (trace, _) = &self.traces[case];
+            let twin = Case { wraps: true, ..self.cases[case] };
+            let twin = self.cases.iter().position(|c| *c == twin).unwrap_or(case);
+            for who in RECOVERERS {
+                let half = trace.route(trace.steps() / 2);
+                let theirs =
+                    point::trace_recoverer(&self.cases[case], half, who, &ledger, name(&prefix(0), nth))?;
+                let mut pairs = HashSet::new();
+                while (pairs.len() as u64) < each.min(trace.steps() * theirs.steps() / 2) {
+                    pairs.insert((random.below(trace.steps() + 1), random.below(theirs.steps() + 1)));
+                }
+                points.extend((0..).zip(pairs).map(|(n, (first, second))| {
+                    let case = if n % 2 == 0 { case } else { twin };
+                    Point { case, aim: Aim::Twice(trace.route(first), who, theirs.route(second)) }
+                }));
+            }
+        }
+        Ok(points)
     }
 
     /// How many instructions the operations have together.
