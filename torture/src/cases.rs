@@ -92,8 +92,12 @@ impl Op {
 
     pub(crate) fn part(self) -> Part {
         match self {
-            Op::Send | Op::TrySendFull | Op::SendBlocked | Op::SendBatch | Op::SendBatchBlocked => Part::Producer,
-            Op::Commit | Op::Abort | Op::LeaveProducer | Op::RegisterProducer | Op::RegisterOver => Part::Producer,
+            Op::Send | Op::TrySendFull | Op::SendBlocked | Op::SendBatch | Op::SendBatchBlocked => {
+                Part::Producer
+            }
+            Op::Commit | Op::Abort | Op::LeaveProducer | Op::RegisterProducer | Op::RegisterOver => {
+                Part::Producer
+            }
             Op::Create | Op::OpenOrCreate | Op::OpenExisting | Op::Open => Part::Nobody,
             Op::Remove | Op::RemoveIfUnused => Part::Nobody,
             _ => Part::Consumer,

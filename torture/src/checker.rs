@@ -3,7 +3,7 @@
 
 use semring::segment::SegmentOptions;
 use semring::sem::{Set, SetOptions};
-use semring::{Consumer, Error, Kind, Producer, Status};
+use semring::{Channel, Consumer, Error, Kind, Producer, Status};
 
 use crate::cases::{CAPACITY, Company, Part};
 use crate::fault::Fault;
@@ -141,15 +141,9 @@ impl Scene<'_> {
         self.ledger.fault(Fault::Lost, lost);
     }
 
-    /// Nothing of the dead is left: no index, no lease, no count, no lock.
     fn is_clean(&self) {
-        let Some(status) = self.status() else { return self.fault(Fault::Leaked) };
-        let idle = status.participants.is_empty()
-            && status.lock_holder.is_none()
-            && (status.producers, status.consumers, status.len) == (0, 0, 0);
-        let values = Set::from_id(status.semaphore_id).and_then(|set| set.values());
-        if !idle || !values.is_ok_and(|values| are_idle(&values, status.limit)) {
-            eprintln!("{}: left behind: {status:?}", self.case.name());
+        if !self.channel.as_ref().is_some_and(is_idle) {
+            eprintln!("{}: left behind: {:?}", self.case.name(), self.status());
             self.fault(Fault::Leaked);
         }
     }
@@ -201,6 +195,16 @@ impl Scene<'_> {
             let _ = set.remove(); // likewise
         }
     }
+}
+
+/// Nothing of the dead is left: no index, no lease, no count, no lock.
+pub(crate) fn is_idle(channel: &Channel) -> bool {
+    let Ok(status) = channel.status() else { return false };
+    let idle = status.participants.is_empty()
+        && status.lock_holder.is_none()
+        && (status.producers, status.consumers, status.len) == (0, 0, 0);
+    let values = Set::from_id(status.semaphore_id).and_then(|set| set.values());
+    idle && values.is_ok_and(|values| are_idle(&values, status.limit))
 }
 
 fn are_idle(values: &[u16], participants: usize) -> bool {

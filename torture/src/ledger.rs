@@ -20,10 +20,11 @@ use semring::segment::{Key, Mapping, SegmentOptions};
 
 use crate::fault::{FAULTS, Fault};
 use crate::message::{self, Bytes, Id};
+use crate::sys;
 
-/// Most producers and consumers of a ledger.
+/// Most producers of a ledger, and most consumers.
 pub(crate) const PRODUCERS: usize = 16;
-pub(crate) const CONSUMERS: usize = 16;
+const HANDS: usize = 16;
 
 const GO: usize = 0;
 const BUFFER: usize = 1;
@@ -147,7 +148,7 @@ impl Ledger {
         let id = Id { producer, number };
         if number >= self.window {
             let old = Id { producer, number: number - self.window };
-            self.fault(Fault::Lost, u64::from(self.is_missing(old)));
+            self.fault(Fault::Lost, u64::from(self.is_lost(old)));
         }
         let (state, delivery) = self.cell(id);
         delivery.store(number << 16, SeqCst);
@@ -194,6 +195,19 @@ impl Ledger {
         let (state, delivery) = self.cell(id);
         let (state, delivery) = (state.load(SeqCst), delivery.load(SeqCst));
         state == id.number << 2 | SENT && delivery & (DOUBT | 0x7f * ACKED) == 0
+    }
+
+    /// A message that is missing, and that nobody has acknowledged and is about to note.
+    fn is_lost(&self, id: Id) -> bool {
+        let noting = || (0..HANDS).any(|consumer| self.hand(consumer) == Hand::Acking(id));
+        while self.is_missing(id) {
+            // Noted first, then out of hand: what is neither has not been acknowledged.
+            if !noting() {
+                return self.is_missing(id);
+            }
+            sys::pause(100);
+        }
+        false
     }
 
     /// The messages under way whose send has returned, and which nobody has acknowledged or might have.

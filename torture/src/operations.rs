@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use semring::{Batch, Channel, Consumer, Error, Options, Producer, RecvError};
 
-use crate::cases::{Case, Op};
+use crate::cases::{Case, Op, Part};
 use crate::fault::Fault;
 use crate::ledger::{Hand, Ledger, Reader};
 use crate::message::{self, Bytes, Id};
@@ -308,11 +308,11 @@ impl Stage<'_> {
         mark();
     }
 
-    /// The successor of the dead in a double kill: comes afterwards.
+    /// The successor of the dead in a double kill: joins afterwards, and takes everything.
     pub(crate) fn succeed(&self) {
+        let join = self.join(Channel::consumer, Options::consumer);
         mark();
-        let consumer = self.case.options().consumer(self.name);
-        if let Ok(mut consumer) = consumer {
+        if let Ok(mut consumer) = join() {
             self.take_all(&mut consumer);
         }
         mark();
@@ -321,13 +321,27 @@ impl Stage<'_> {
     /// Another newcomer: repairs what it can, and produces.
     pub(crate) fn succeed_producing(&self) {
         let (id, bytes) = self.ledger.begin(SECOND);
+        let join = self.join(Channel::producer, Options::producer);
         mark();
-        if let Ok(mut producer) = self.case.options().producer(self.name) {
+        if let Ok(mut producer) = join() {
             if producer.try_send(bytes.as_ref()).is_ok() {
                 self.ledger.sent(id);
             }
         }
         mark();
+    }
+
+    /// How a newcomer joins. Where the dead one was opening or removing, the channel has to be opened, or made.
+    fn join<'s, T: 's>(
+        &'s self,
+        register: fn(&Channel) -> semring::Result<T>,
+        open: fn(&Options, &'s str) -> semring::Result<T>,
+    ) -> impl FnOnce() -> semring::Result<T> + 's {
+        let channel = (self.case.op.part() != Part::Nobody).then(|| self.channel());
+        move || match channel {
+            Some(channel) => register(&channel),
+            None => open(&self.case.options(), self.name),
+        }
     }
 
     fn take_all(&self, consumer: &mut Consumer) {

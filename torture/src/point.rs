@@ -33,7 +33,7 @@ pub(crate) enum Aim {
 /// Who recovers the victim of a double kill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Recoverer {
-    /// A consumer that was there before, where there is a place for one; else one that comes.
+    /// A consumer that was there before.
     Resident,
     /// A consumer that comes.
     Consumer,
@@ -50,6 +50,18 @@ impl Aim {
             Aim::Stop(route) => Some(Aim::Stop(on_foot(route))),
             Aim::KillAsleep | Aim::Twice(..) => None,
         }
+    }
+}
+
+impl Recoverer {
+    /// Those that there is a place for.
+    pub(crate) fn all(case: &Case) -> &'static [Recoverer] {
+        let place = match case.kind {
+            Kind::Mpmc => case.op.part() != Part::Nobody,
+            Kind::Spsc => case.op.part() == Part::Producer && !case.op.blocks(),
+        };
+        let all = &[Recoverer::Consumer, Recoverer::Producer, Recoverer::Resident];
+        if place { all } else { &all[..2] }
     }
 }
 
@@ -322,13 +334,9 @@ impl Scene<'_> {
         Ok(())
     }
 
-    /// A recoverer that is there before the victim dies, if one is wanted and there is a place for it.
+    /// A recoverer that is there before the victim dies, if that is what is wanted.
     fn resident(&self, who: Recoverer) -> io::Result<Option<Victim>> {
-        let place = match self.case.kind {
-            Kind::Mpmc => self.case.op.part() != Part::Nobody,
-            Kind::Spsc => self.case.op.part() == Part::Producer && self.consumer.is_none(),
-        };
-        (place && who == Recoverer::Resident).then(|| Victim::start(|| self.stage().recover())).transpose()
+        (who == Recoverer::Resident).then(|| Victim::start(|| self.stage().recover())).transpose()
     }
 
     /// One that comes afterwards.

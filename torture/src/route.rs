@@ -25,7 +25,8 @@ pub(crate) struct Route {
 impl Trace {
     pub(crate) fn new(addresses: Vec<u64>) -> Self {
         let mut seen = HashSet::new();
-        let fresh = (0..).zip(&addresses).filter(|&(_, &a)| a != 0 && seen.insert(a)).map(|(n, _)| n).collect();
+        let fresh =
+            (0..).zip(&addresses).filter(|&(_, &a)| a != 0 && seen.insert(a)).map(|(n, _)| n).collect();
         Self { addresses, fresh }
     }
 

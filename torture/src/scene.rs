@@ -31,7 +31,12 @@ pub(crate) struct Scene<'a> {
 impl<'a> Scene<'a> {
     /// A channel as the case wants it. `stops`: the victim will be stopped instead of killed, and the harness itself tries
     /// whether others can work.
-    pub(crate) fn set(case: &'a Case, ledger: &'a Ledger, name: String, stops: bool) -> semring::Result<Self> {
+    pub(crate) fn set(
+        case: &'a Case,
+        ledger: &'a Ledger,
+        name: String,
+        stops: bool,
+    ) -> semring::Result<Self> {
         ledger.clear();
         let mut scene =
             Scene { case, ledger, name, channel: None, producer: None, consumer: None, peers: Vec::new() };
@@ -50,10 +55,13 @@ impl<'a> Scene<'a> {
         let company = matches!(case.company, Company::Bystander | Company::Fellow);
         let probes = stops && case.company == Company::Nobody && !case.op.removes();
         let free = case.kind == Kind::Mpmc;
-        if part == Part::Consumer && (case.op.blocks() || company || probes) || part == Part::Producer && probes && free {
+        if part == Part::Consumer && (case.op.blocks() || company || probes)
+            || part == Part::Producer && probes && free
+        {
             scene.producer = Some(producer);
         }
-        if part == Part::Producer && (case.op.blocks() || probes) || part == Part::Consumer && probes && free {
+        if part == Part::Producer && (case.op.blocks() || probes) || part == Part::Consumer && probes && free
+        {
             scene.consumer = Some(channel.consumer()?);
         }
         scene.channel = Some(channel);

@@ -23,8 +23,6 @@ const LIMIT: u32 = 60;
 const FAILURES: usize = 64;
 const WORDS: usize = FAULTS + 3;
 
-const RECOVERERS: [Recoverer; 3] = [Recoverer::Resident, Recoverer::Consumer, Recoverer::Producer];
-
 /// Sums of a case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -111,7 +109,12 @@ impl Scores {
 
     fn tally(&self, case: usize) -> Tally {
         let word = |i: usize| self.word(TALLIES_AT + case * WORDS + i).load(SeqCst);
-        Tally { points: word(0), flagged: word(1), survived: word(2), faults: std::array::from_fn(|f| word(3 + f)) }
+        Tally {
+            points: word(0),
+            flagged: word(1),
+            survived: word(2),
+            faults: std::array::from_fn(|f| word(3 + f)),
+        }
     }
 }
 
@@ -230,11 +233,7 @@ fn certainly(case: &Case, aim: Aim, ledger: &Ledger, name: &str) -> io::Result<O
 impl Survey {
     /// Steps every case of a name that has `only` in it once, to its end. A case whose positions wrap does what its twin
     /// does, with other numbers; `thorough`: it is stepped all the same.
-    pub(crate) fn new(
-        only: &str,
-        thorough: bool,
-        watch: &mut dyn FnMut(u64) -> bool,
-    ) -> io::Result<Self> {
+    pub(crate) fn new(only: &str, thorough: bool, watch: &mut dyn FnMut(u64) -> bool) -> io::Result<Self> {
         let chosen = cases::all().into_iter().filter(|case| case.name().contains(only));
         let ledger = Ledger::new(WINDOW).map_err(io::Error::other)?;
         let mut survey = Survey { cases: Vec::new(), traces: Vec::new() };
@@ -254,16 +253,19 @@ impl Survey {
         Ok(survey)
     }
 
-    /// Every `stride`-th instruction of every case, each case with another first one.
-    pub(crate) fn points(&self, stride: u64, aim: impl Fn(Route) -> Aim) -> Vec<Point> {
+    /// About `count` instructions, evenly over all cases, at least one of each; in random order.
+    pub(crate) fn points(&self, count: u64, random: &mut Random, aim: impl Fn(Route) -> Aim) -> Vec<Point> {
+        let stride = (self.total() / count.max(1)).max(1);
         let mut points = Vec::new();
         for (case, (trace, slept)) in self.traces.iter().enumerate() {
             if *slept {
                 points.push(Point { case, aim: Aim::KillAsleep });
             }
-            let routes = (case as u64 % stride..=trace.steps()).step_by(stride as usize);
+            let first = random.below(stride.min(trace.steps() + 1));
+            let routes = (first..=trace.steps()).step_by(stride as usize);
             points.extend(routes.map(|steps| Point { case, aim: aim(trace.route(steps)) }));
         }
+        random.shuffle(&mut points);
         points
     }
 
@@ -278,16 +280,17 @@ impl Survey {
         let ledger = Ledger::new(WINDOW).map_err(io::Error::other)?;
         let wanted = |case: &Case| case.company == Company::Nobody && !case.wraps;
         let victims: Vec<usize> = (0..self.cases.len()).filter(|&case| wanted(&self.cases[case])).collect();
-        let each = count / (victims.len() * RECOVERERS.len()).max(1) as u64 + 1;
+        let kinds: usize = victims.iter().map(|&case| Recoverer::all(&self.cases[case]).len()).sum();
+        let each = count / kinds.max(1) as u64 + 1;
         let mut points = Vec::new();
         for (nth, &case) in (0..).zip(&victims) {
-            if !watch(nth * RECOVERERS.len() as u64) {
+            if !watch(nth) {
                 return Ok(points);
             }
             let (trace, _) = &self.traces[case];
             let twin = Case { wraps: true, ..self.cases[case] };
             let twin = self.cases.iter().position(|c| *c == twin).unwrap_or(case);
-            for who in RECOVERERS {
+            for &who in Recoverer::all(&self.cases[case]) {
                 let half = trace.route(trace.steps() / 2);
                 let theirs =
                     point::trace_recoverer(&self.cases[case], half, who, &ledger, name(&prefix(0), nth))?;
@@ -301,6 +304,7 @@ impl Survey {
                 }));
             }
         }
+        random.shuffle(&mut points);
         Ok(points)
     }
 

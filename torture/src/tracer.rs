@@ -110,7 +110,9 @@ impl Victim {
     }
 
     fn event(&mut self) -> io::Result<Event> {
-        let Some(status) = sys::wait_status(self.pid, 0)? else { return Err(io::ErrorKind::WouldBlock.into()) };
+        let Some(status) = sys::wait_status(self.pid, 0)? else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
         self.judge(status)
     }
 
