@@ -10,6 +10,7 @@ mod rm;
 mod send;
 mod signals;
 mod summary;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -49,6 +50,7 @@ enum Command {
     Send(send::Send),
     Recv(recv::Recv),
     Rm(rm::Rm),
+    Torture(torture::Torture),
     #[command(name = demo::WORKER, hide = true)]
     DemoWorker(demo::worker::Worker),
 }
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Command::Send(send) => send.run(cli.json),
         Command::Recv(recv) => recv.run(cli.json),
         Command::Rm(rm) => rm.run(cli.json),
+        Command::Torture(torture) => torture.run(cli.json),
         Command::DemoWorker(worker) => worker.run(),
     };
     match result {

@@ -1,0 +1,46 @@
+//! Crash tests of [`semring`]: its users are killed and stopped at every instruction, and every message is accounted for.
+//!
+//! A victim is a child process that is single-stepped with ptrace(2) through one public operation, and killed with
+//! SIGKILL after so many instructions, or stopped there while others work. Then survivors and newcomers go on, and
+//! everything is checked: they make progress, every message is delivered as promised, no place is lost, no semaphore is
+//! off, and removing the channel leaves nothing. Only the public interface is used.
+//!
+//! ```text
+//! cases       the table: which operation, on which ring, how full, in which company
+//! operations  what the processes of a case do
+//! scene       what surrounds a victim: channel, handles of the harness, company, dead
+//! tracer      a child that is stepped;  route: the quick way to an instruction
+//! point       one point: kill, stop or double kill
+//! checker     what must hold afterwards;  ledger: who sent and received what;  fault: what can go wrong
+//! suite       many points, on several processors
+//! storm       random deaths and stops under load;  latency: how fast a death is noticed
+//! plan        what is to be done;  report: what came of it
+//! ```
+//!
+//! Every child is forked without exec, so whoever calls [`run`] must have one thread.
+#![cfg(target_os = "linux")]
+
+mod cases;
+mod checker;
+mod fault;
+mod latency;
+mod ledger;
+mod message;
+mod operations;
+mod plan;
+mod point;
+mod random;
+mod report;
+mod route;
+mod scene;
+mod storm;
+mod suite;
+mod sys;
+mod tracer;
+
+pub use fault::{FAULTS, Fault};
+pub use latency::Latency;
+pub use plan::{Observer, Plan, run};
+pub use report::{Report, Row, Suite};
+pub use storm::StormTally;
+pub use suite::Tally;

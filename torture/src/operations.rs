@@ -1,0 +1,369 @@
+//! What the processes of a case do: the victim between its two marks, and those who keep it company.
+//!
+//! The victim notes what its calls return as soon as they do; what comes after the second mark happens only when it was
+//! stopped instead of killed.
+
+use std::sync::atomic::Ordering::SeqCst;
+
+use semring::{Batch, Channel, Consumer, Error, Options, Producer, RecvError};
+
+use crate::cases::{Case, Op, Part};
+use crate::fault::Fault;
+use crate::ledger::{Hand, Ledger, Reader};
+use crate::message::{self, Bytes, Id};
+use crate::sys::{self, mark};
+
+/// Numbers of the processes in the ledger, as producers and as consumers.
+pub(crate) const HARNESS: usize = 0;
+pub(crate) const VICTIM: usize = 1;
+pub(crate) const PEER: usize = 2;
+pub(crate) const DEAD: usize = 3;
+pub(crate) const SECOND: usize = 4;
+/// Those who try whether everything works, from this number on.
+pub(crate) const TESTER: usize = 5;
+
+/// Seconds after which a process that hangs is given up.
+pub(crate) const HANG: u32 = 20;
+
+/// A message and its tag.
+type Next = (Id, Bytes);
+
+/// What a process of a case needs to know.
+pub(crate) struct Stage<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) case: &'a Case,
+    pub(crate) ledger: &'a Ledger,
+}
+
+/// Why an operation did not do what it is for, if an ordinary peer explains it.
+fn explained(error: &Error) -> bool {
+    matches!(error, Error::Removed | Error::AlreadyExists { .. } | Error::NotFound { .. })
+}
+
+impl Stage<'_> {
+    fn options(&self) -> Options {
+        self.case.options().existing()
+    }
+
+    pub(crate) fn producer(&self) -> Producer {
+        self.options().producer(self.name).expect("a place for a producer")
+    }
+
+    pub(crate) fn consumer(&self) -> Consumer {
+        self.options().consumer(self.name).expect("a place for a consumer")
+    }
+
+    fn channel(&self) -> Channel {
+        self.options().open(self.name).expect("the channel")
+    }
+
+    /// The case's operation, between marks.
+    pub(crate) fn perform(&self) {
+        match self.case.op {
+            Op::Send | Op::SendBlocked => self.send(|p, (id, b)| p.send_tagged(id.tag(), b.as_ref()).is_ok()),
+            Op::TrySendFull => self.send(|p, (id, b)| p.try_send_tagged(id.tag(), b.as_ref()).is_ok()),
+            Op::Commit => self.send(Self::commit),
+            Op::SendBatch => self.send_batch(3),
+            Op::SendBatchBlocked => self.send_batch(4),
+            Op::Abort => self.abort(),
+            Op::Recv | Op::RecvBlocked => self.recv(|c| c.recv().ok()),
+            Op::TryRecvEmpty | Op::Recover | Op::TakeGift => self.recv(|c| c.try_recv().ok()),
+            Op::RecvInto => self.recv_into(),
+            Op::RecvBatch => self.recv_batch(),
+            Op::Lease => self.lease(),
+            Op::Ack => self.ack(),
+            Op::Retry => self.retry(),
+            Op::TakeBack => self.take_back(),
+            Op::LeaveProducer => between(self.producer(), drop),
+            Op::LeaveConsumer => between(self.consumer(), drop),
+            Op::LeaveInHand => self.leave_in_hand(),
+            Op::RegisterProducer | Op::RegisterOver => {
+                let channel = self.channel();
+                self.attempt(|| channel.producer());
+            }
+            Op::RegisterConsumer | Op::RegisterHeir => {
+                let channel = self.channel();
+                self.attempt(|| channel.consumer());
+            }
+            Op::Create => self.attempt(|| self.case.options().create(self.name)),
+            Op::OpenOrCreate | Op::OpenExisting => {
+                self.attempt(|| self.case.options().open_or_create(self.name));
+            }
+            Op::Open => self.attempt(|| self.case.options().open(self.name)),
+            Op::Remove => {
+                let channel = self.channel();
+                self.attempt(|| channel.remove());
+            }
+            Op::RemoveIfUnused => {
+                let channel = self.channel();
+                self.attempt(|| channel.remove_if_unused());
+            }
+        }
+    }
+
+    /// An outcome that nothing explains is a fault.
+    fn attempt<T>(&self, run: impl FnOnce() -> semring::Result<T>) {
+        mark();
+        let result = run();
+        mark();
+        match result {
+            Err(e) if !explained(&e) => {
+                complain("the victim", &e);
+                self.ledger.fault(Fault::Failed, 1);
+            }
+            _ => {}
+        }
+    }
+
+    fn send(&self, send: impl FnOnce(&mut Producer, &Next) -> bool) {
+        let mut producer = self.producer();
+        let next = self.ledger.begin(VICTIM);
+        mark();
+        if send(&mut producer, &next) {
+            self.ledger.sent(next.0);
+        }
+        mark();
+    }
+
+    fn commit(producer: &mut Producer, (id, bytes): &Next) -> bool {
+        let Ok(mut grant) = producer.reserve(bytes.as_ref().len()) else { return false };
+        grant.set_tag(id.tag());
+        let (first, second) = bytes.as_ref().split_at(16);
+        let whole = grant.write(0, first).is_ok() && grant.write(16, second).is_ok();
+        grant.commit();
+        whole
+    }
+
+    fn abort(&self) {
+        let mut producer = self.producer();
+        let (id, bytes) = self.ledger.begin(VICTIM);
+        self.ledger.aborted(id);
+        mark();
+        if let Ok(mut grant) = producer.reserve(bytes.as_ref().len()) {
+            let _ = grant.write(0, bytes.as_ref()); // within: it was reserved for it
+        }
+        mark();
+    }
+
+    fn send_batch(&self, count: usize) {
+        let mut producer = self.producer();
+        let (ids, batch): (Vec<Id>, Vec<Bytes>) = (0..count).map(|_| self.ledger.begin(VICTIM)).unzip();
+        mark();
+        if producer.send_batch(&batch).is_ok() {
+            ids.iter().for_each(|&id| self.ledger.sent(id));
+        }
+        mark();
+    }
+
+    /// A call that acknowledges by itself: until it is noted, the message is in doubt.
+    fn recv(&self, recv: impl FnOnce(&mut Consumer) -> Option<semring::Message>) {
+        let mut consumer = self.consumer();
+        self.ledger.set_hand(VICTIM, Hand::Taking(1));
+        mark();
+        let message = recv(&mut consumer);
+        mark();
+        if let Some(message) = message {
+            Reader::new(self.ledger, VICTIM).took(&message, message.tag, message.attempt);
+        }
+        self.ledger.set_hand(VICTIM, Hand::Empty);
+    }
+
+    /// Likewise; the tracer looks into the buffer of the dead, which must be complete if the message is gone.
+    fn recv_into(&self) {
+        let mut consumer = self.consumer();
+        let mut buffer = [0; message::SIZE];
+        self.ledger.buffer().store(buffer.as_ptr() as u64, SeqCst);
+        self.ledger.set_hand(VICTIM, Hand::Taking(1));
+        mark();
+        let received = consumer.recv_into(&mut buffer);
+        mark();
+        if let Ok(received) = received {
+            Reader::new(self.ledger, VICTIM).took(&buffer[..received.len], received.tag, received.attempt);
+        }
+        self.ledger.set_hand(VICTIM, Hand::Empty);
+    }
+
+    fn recv_batch(&self) {
+        let mut consumer = self.consumer();
+        let mut batch = Batch::new();
+        self.ledger.set_hand(VICTIM, Hand::Taking(3));
+        mark();
+        let _ = consumer.recv_batch(&mut batch, 3); // an error leaves the batch empty
+        mark();
+        let mut reader = Reader::new(self.ledger, VICTIM);
+        batch.iter().for_each(|message| reader.took(message.data, message.tag, message.attempt));
+        self.ledger.set_hand(VICTIM, Hand::Empty);
+    }
+
+    fn lease(&self) {
+        let mut consumer = self.consumer();
+        mark();
+        let lease = consumer.lease();
+        mark();
+        if let Ok(lease) = lease {
+            Reader::new(self.ledger, VICTIM).acknowledge(lease);
+        }
+    }
+
+    fn ack(&self) {
+        let mut consumer = self.consumer();
+        let lease = consumer.lease().expect("a message");
+        let id = Reader::new(self.ledger, VICTIM).hold(&lease).expect("whole");
+        self.ledger.set_hand(VICTIM, Hand::Acking(id));
+        mark();
+        lease.ack();
+        self.ledger.acknowledged(VICTIM, id);
+        mark();
+    }
+
+    fn retry(&self) {
+        let mut consumer = self.consumer();
+        let lease = consumer.lease().expect("a message");
+        Reader::new(self.ledger, VICTIM).hold(&lease);
+        mark();
+        lease.retry();
+        mark();
+        self.ledger.set_hand(VICTIM, Hand::Empty);
+    }
+
+    fn take_back(&self) {
+        let mut consumer = self.consumer();
+        let mut reader = Reader::new(self.ledger, VICTIM);
+        reader.give_back(consumer.lease().expect("a message"));
+        self.ledger.set_hand(VICTIM, Hand::Taking(1));
+        mark();
+        let message = consumer.try_recv();
+        mark();
+        if let Ok(message) = message {
+            reader.took(&message, message.tag, message.attempt);
+        }
+        self.ledger.set_hand(VICTIM, Hand::Empty);
+    }
+
+    fn leave_in_hand(&self) {
+        let mut consumer = self.consumer();
+        let lease = consumer.lease().expect("a message");
+        Reader::new(self.ledger, VICTIM).hold(&lease);
+        std::mem::forget(lease);
+        between(consumer, drop);
+        self.ledger.set_hand(VICTIM, Hand::Empty);
+    }
+
+    /// A consumer that takes all there is until the end; from now on, or from when it is told to.
+    pub(crate) fn drain(&self, at_once: bool) -> i32 {
+        sys::alarm(HANG);
+        let mut consumer = self.consumer();
+        while !at_once && self.ledger.go().load(SeqCst) == 0 {
+            sys::pause(20);
+        }
+        let mut reader = Reader::new(self.ledger, PEER);
+        loop {
+            match consumer.lease() {
+                Ok(lease) => reader.acknowledge(lease),
+                Err(RecvError::Disconnected) => return 0,
+                Err(RecvError::Failed(Error::Removed)) if self.case.op.removes() => return 0,
+                Err(e) => return complain("a consumer", &e),
+            }
+        }
+    }
+
+    /// A producer that sends two messages, if need be when there is room.
+    pub(crate) fn fill(&self) -> i32 {
+        sys::alarm(HANG);
+        let mut producer = self.producer();
+        for _ in 0..2 {
+            let (id, bytes) = self.ledger.begin(PEER);
+            match producer.send_tagged(id.tag(), bytes.as_ref()) {
+                Ok(()) => self.ledger.sent(id),
+                Err(semring::SendError::Disconnected(())) if !self.case.waits => return 0,
+                Err(e) => return complain("a producer", &e),
+            }
+        }
+        0
+    }
+
+    /// Takes a message and dies.
+    pub(crate) fn die_consuming(&self) -> i32 {
+        let mut consumer = self.consumer();
+        let lease = consumer.lease().expect("a message");
+        Reader::new(self.ledger, DEAD).hold(&lease);
+        die()
+    }
+
+    /// Claims a slot and dies.
+    pub(crate) fn die_producing(&self) -> i32 {
+        let mut producer = self.producer();
+        let (id, bytes) = self.ledger.begin(DEAD);
+        self.ledger.aborted(id);
+        let mut grant = producer.reserve(bytes.as_ref().len()).expect("room");
+        grant.write(0, bytes.as_ref()).expect("within");
+        die()
+    }
+
+    /// The recoverer of a double kill: it was there when the victim died, and takes everything that it can, between marks.
+    pub(crate) fn recover(&self) {
+        let mut consumer = self.consumer();
+        mark();
+        self.take_all(&mut consumer);
+        mark();
+    }
+
+    /// The successor of the dead in a double kill: joins afterwards, and takes everything.
+    pub(crate) fn succeed(&self) {
+        let join = self.join(Channel::consumer, Options::consumer);
+        mark();
+        if let Ok(mut consumer) = join() {
+            self.take_all(&mut consumer);
+        }
+        mark();
+    }
+
+    /// Another newcomer: repairs what it can, and produces.
+    pub(crate) fn succeed_producing(&self) {
+        let (id, bytes) = self.ledger.begin(SECOND);
+        let join = self.join(Channel::producer, Options::producer);
+        mark();
+        if let Ok(mut producer) = join() {
+            if producer.try_send(bytes.as_ref()).is_ok() {
+                self.ledger.sent(id);
+            }
+        }
+        mark();
+    }
+
+    /// How a newcomer joins. Where the dead one was opening or removing, the channel has to be opened, or made.
+    fn join<'s, T: 's>(
+        &'s self,
+        register: fn(&Channel) -> semring::Result<T>,
+        open: fn(&Options, &'s str) -> semring::Result<T>,
+    ) -> impl FnOnce() -> semring::Result<T> + 's {
+        let channel = (self.case.op.part() != Part::Nobody).then(|| self.channel());
+        move || match channel {
+            Some(channel) => register(&channel),
+            None => open(&self.case.options(), self.name),
+        }
+    }
+
+    fn take_all(&self, consumer: &mut Consumer) {
+        let mut reader = Reader::new(self.ledger, SECOND);
+        while let Ok(lease) = consumer.try_lease() {
+            reader.acknowledge(lease);
+        }
+    }
+}
+
+fn between<T>(what: T, run: impl FnOnce(T)) {
+    mark();
+    run(what);
+    mark();
+}
+
+fn complain(who: &str, error: &dyn std::fmt::Display) -> i32 {
+    eprintln!("{who}: {error}");
+    1
+}
+
+fn die() -> i32 {
+    sys::signal(std::process::id() as sys::Pid, libc::SIGKILL);
+    1
+}
