@@ -1,13 +1,17 @@
-//! A producer that was told `Disconnected` once went on sending into a channel without consumers: the look at the
-//! leases had just been done, and the next one was a lap away.
+//! End of stream and disconnection are states, not news: whoever asks again is told again, until somebody joins.
 
-use semring::{Kind, Options, TrySendError};
+mod common;
 
+use common::{KINDS, Name, small};
+use semring::{Options, TryRecvError, TrySendError};
+
+/// A producer that was told `Disconnected` once went on sending into a channel without consumers: the look at the
+/// leases had just been done, and the next one was a lap away.
 #[test]
 fn disconnected_stays_until_somebody_joins() {
-    for kind in [Kind::Spsc, Kind::Mpmc] {
-        let name = format!("disconnected-{kind}-{}", std::process::id());
-        let channel = Options::new().kind(kind).capacity(8).message_size(8).create(&name).expect("create");
+    for kind in KINDS {
+        let name = Name::new("disconnected");
+        let channel = small(kind, 8).create(&name).expect("create");
         let mut producer = channel.producer().expect("producer");
         let consumer = channel.consumer().expect("consumer");
         producer.try_send(b"a").expect("room");
@@ -19,7 +23,24 @@ fn disconnected_stays_until_somebody_joins() {
         producer.try_send(b"b").expect("somebody is there again");
         let all: Vec<_> = consumer.try_iter().map(|m| m.expect("message").data).collect();
         assert_eq!(all, [b"a", b"b"]);
-        drop((producer, consumer));
-        channel.remove().expect("remove");
+    }
+}
+
+/// A consumer that polls looks at the leases only now and then; it said `Empty` after `Disconnected`.
+#[test]
+fn so_does_the_end_of_the_stream() {
+    for kind in KINDS {
+        let name = Name::new("end");
+        let mut consumer = small(kind, 8).consumer(&name).expect("consumer");
+        for _ in 0..3 {
+            let mut producer = Options::new().producer(&name).expect("producer");
+            producer.send(b"last").expect("send");
+            assert_eq!(&*consumer.try_recv().expect("message"), b"last");
+            assert_eq!(consumer.try_recv(), Err(TryRecvError::Empty));
+            drop(producer);
+            for _ in 0..12 {
+                assert_eq!(consumer.try_recv(), Err(TryRecvError::Disconnected));
+            }
+        }
     }
 }

@@ -207,13 +207,13 @@ impl<E: End> Participant<E> {
         self.checkup_at = 0;
         self.changes = self.channel.changes(E::SIDE.other()).load(Ordering::Acquire); // SYNC(changes)
         match self.look_around(false)?.0 {
-            // A consumer drains first; the end of the stream is found when nothing is left.
-            Look::Gone if E::SIDE == Side::Producers => Err(self.disconnected()),
-            _ => {
-                self.checkup_at = self.count + CHECKUP.min(self.channel.header.geometry.capacity());
-                Ok(())
-            }
+            Look::Gone if E::SIDE == Side::Producers => return Err(self.disconnected()),
+            // A consumer drains first. If nothing is left, this call says so, however short ago the last one looked.
+            Look::Gone => self.glance_again = Instant::now(),
+            Look::Repaired | Look::Wait => {}
         }
+        self.checkup_at = self.count + CHECKUP.min(self.channel.header.geometry.capacity());
+        Ok(())
     }
 
     /// Reports that the other side is gone, and makes the next call look again: it must not report anything else before
