@@ -98,7 +98,7 @@ impl End for Receiver {
     }
 
     fn gifts(&self, channel: &Attachment, me: Index) -> bool {
-        recovery::gifts(channel, me)
+        self.given_back(channel.mem()) || recovery::gifts(channel, me)
     }
 
     fn needs_repair(&self, channel: &Attachment, me: Index, alive: u64) -> bool {

@@ -48,7 +48,7 @@ pub(crate) trait End: Sized {
     fn retire(&mut self, mem: &Shared) -> bool;
     /// What is to be repaired, if this side repairs; says whether anything changed.
     fn repair(&mut self, channel: &Attachment, me: Index, alive: u64) -> bool;
-    /// Has somebody given a message back that we could take?
+    /// Has somebody given a message back that we could take, we ourselves included?
     fn gifts(&self, channel: &Attachment, me: Index) -> bool;
     /// Does anything in this snapshot need repair by us?
     fn needs_repair(&self, channel: &Attachment, me: Index, alive: u64) -> bool;
@@ -305,7 +305,7 @@ impl<E: End> Participant<E> {
         mut attempt: impl FnMut(&mut Self) -> Result<Option<T>, Stop>,
     ) -> Result<T, Stop> {
         let now = Instant::now();
-        if now < self.glance_again && self.channel.given().load(Ordering::Relaxed) == 0 {
+        if now < self.glance_again && !self.end.gifts(&self.channel, self.me) {
             return Err(Stop::WouldBlock);
         }
         self.glance_again = now + GLANCE;
