@@ -3,7 +3,7 @@
 mod common;
 
 use common::{KINDS, Name, small};
-use semring::{Options, TryRecvError, TrySendError};
+use semring::{Kind, Options, TryRecvError, TrySendError};
 
 /// A producer that was told `Disconnected` once went on sending into a channel without consumers: the look at the
 /// leases had just been done, and the next one was a lap away.
@@ -42,5 +42,31 @@ fn so_does_the_end_of_the_stream() {
                 assert_eq!(consumer.try_recv(), Err(TryRecvError::Disconnected));
             }
         }
+    }
+}
+
+/// A clone made after the other side had gone waited for somebody who had been there.
+#[test]
+fn clones_know_who_has_been_there() {
+    // The other side was there before the handle; came afterwards and was seen; came and went unseen.
+    for (first, looks) in [(true, false), (false, true), (false, false)] {
+        let name = Name::new("clones");
+        let channel = small(Kind::Mpmc, 8).create(&name).expect("create");
+        let early = first.then(|| channel.producer().expect("producer"));
+        let mut consumer = channel.consumer().expect("consumer");
+        let producer = early.unwrap_or_else(|| channel.producer().expect("producer"));
+        assert!(!looks || consumer.try_recv() == Err(TryRecvError::Empty));
+        drop(producer);
+        let mut clone = consumer.try_clone().expect("clone");
+        assert_eq!(clone.try_recv(), Err(TryRecvError::Disconnected));
+        drop((clone, consumer));
+
+        let early = first.then(|| channel.consumer().expect("consumer"));
+        let mut producer = channel.producer().expect("producer");
+        let consumer = early.unwrap_or_else(|| channel.consumer().expect("consumer"));
+        assert!(!looks || producer.try_send(b"x") == Ok(()));
+        drop(consumer);
+        let mut clone = producer.try_clone().expect("clone");
+        assert_eq!(clone.try_send(b"y"), Err(TrySendError::Disconnected(())));
     }
 }

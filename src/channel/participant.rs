@@ -168,11 +168,16 @@ impl<E: End> Participant<E> {
         })
     }
 
-    /// Another participant on the same side of the same channel.
+    /// Another participant on the same side of the same channel, that knows of the other side what we know: it does
+    /// not begin to wait for somebody who has been there.
     pub(crate) fn try_clone(&self) -> Result<Self> {
         self.channel.check_fork()?;
         let lock = Lock::take(&self.channel)?;
-        Self::register(Arc::clone(&self.channel), lock)
+        let mut clone = Self::register(Arc::clone(&self.channel), lock)?;
+        clone.seen |= self.seen;
+        clone.base = self.base;
+        clone.checkup_at = 0;
+        Ok(clone)
     }
 
     /// What every operation begins with: refuses a broken or inherited handle, ends what a forgotten guard left,
