@@ -2,8 +2,14 @@
 
 mod common;
 
-use common::{KINDS, Name, small};
+use common::puppet::{Leave, Puppet};
+use common::{KINDS, Name, child, small};
 use semring::{Kind, Options, TryRecvError, TrySendError};
+
+#[test]
+fn child_entry() {
+    child::entry(&[]);
+}
 
 /// A producer that was told `Disconnected` once went on sending into a channel without consumers: the look at the
 /// leases had just been done, and the next one was a lap away.
@@ -68,5 +74,21 @@ fn clones_know_who_has_been_there() {
         drop(consumer);
         let mut clone = producer.try_clone().expect("clone");
         assert_eq!(clone.try_send(b"y"), Err(TrySendError::Disconnected(())));
+    }
+}
+
+/// While somebody registers, a count of zero may be about to grow; a producer that did not wait looked again after a
+/// lap only.
+#[test]
+fn a_leave_that_could_not_be_judged_is_judged_later() {
+    for kind in KINDS {
+        let name = Name::new("unjudged");
+        let mut producer = small(kind, 64).producer(&name).expect("producer");
+        let consumer = Options::new().consumer(&name).expect("consumer");
+        let mut registrant = Puppet::with(&format!("hold_lock {name}"));
+        drop(consumer);
+        producer.try_send(b"perhaps somebody comes").expect("not judged yet");
+        registrant.leave(Leave::Kill);
+        assert_eq!(producer.try_send(b"nobody"), Err(TrySendError::Disconnected(())));
     }
 }

@@ -211,13 +211,16 @@ impl<E: End> Participant<E> {
         // Removed is a state, not news: a call that reports it leaves the next one to look again.
         self.checkup_at = 0;
         self.changes = self.channel.changes(E::SIDE.other()).load(Ordering::Acquire); // SYNC(changes)
-        match self.look_around(false)?.0 {
+        let (look, busy) = self.look_around(false)?;
+        match look {
             Look::Gone if E::SIDE == Side::Producers => return Err(self.disconnected()),
             // A consumer drains first. If nothing is left, this call says so, however short ago the last one looked.
             Look::Gone => self.glance_again = Instant::now(),
             Look::Repaired | Look::Wait => {}
         }
-        self.checkup_at = self.count + CHECKUP.min(self.channel.header.geometry.capacity());
+        // What could not be judged while somebody held LOCK, the next call judges: CHANGES will not say it again.
+        let interval = if busy { 1 } else { CHECKUP.min(self.channel.header.geometry.capacity()) };
+        self.checkup_at = self.count + interval;
         Ok(())
     }
 
