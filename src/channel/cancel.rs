@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::attachment::Attachment;
+use crate::os;
 use crate::ring::Index;
 
 /// Makes the calls of one handle return [`Error::Cancelled`](crate::Error::Cancelled) where they would block.
@@ -43,7 +44,7 @@ impl Canceller {
         self.cancel.store(true, Ordering::Release);
         if self.channel.is_ours() {
             // A token for an index that has another owner by now is one spurious look, and does no harm.
-            self.channel.set.post(self.index.bit());
+            os::keeping_errno(|| self.channel.set.post(self.index.bit()));
         }
     }
 

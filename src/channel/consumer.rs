@@ -98,7 +98,7 @@ impl End for Receiver {
     }
 
     fn gifts(&self, channel: &Attachment, me: Index) -> bool {
-        recovery::gifts(channel, me)
+        self.given_back(channel.mem()) || recovery::gifts(channel, me)
     }
 
     fn needs_repair(&self, channel: &Attachment, me: Index, alive: u64) -> bool {
@@ -342,7 +342,8 @@ impl Consumer {
         TryIter::new(self)
     }
 
-    /// Another consumer of the same channel, for another thread: a participant of its own.
+    /// Another consumer of the same channel, for another thread: a participant of its own. If the producers that this
+    /// one has seen are gone, the clone's stream ends too.
     ///
     /// # Errors
     /// [`Error::NoRoom`] (always for SPSC), [`Error::Removed`], [`Error::LockBusy`].

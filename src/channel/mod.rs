@@ -25,6 +25,8 @@ mod typed;
 
 #[cfg(test)]
 mod fetch_tests;
+#[cfg(test)]
+mod gift_tests;
 
 use std::sync::Arc;
 

@@ -48,7 +48,7 @@ pub(crate) trait End: Sized {
     fn retire(&mut self, mem: &Shared) -> bool;
     /// What is to be repaired, if this side repairs; says whether anything changed.
     fn repair(&mut self, channel: &Attachment, me: Index, alive: u64) -> bool;
-    /// Has somebody given a message back that we could take?
+    /// Has somebody given a message back that we could take, we ourselves included?
     fn gifts(&self, channel: &Attachment, me: Index) -> bool;
     /// Does anything in this snapshot need repair by us?
     fn needs_repair(&self, channel: &Attachment, me: Index, alive: u64) -> bool;
@@ -168,11 +168,16 @@ impl<E: End> Participant<E> {
         })
     }
 
-    /// Another participant on the same side of the same channel.
+    /// Another participant on the same side of the same channel, that knows of the other side what we know: it does
+    /// not begin to wait for somebody who has been there.
     pub(crate) fn try_clone(&self) -> Result<Self> {
         self.channel.check_fork()?;
         let lock = Lock::take(&self.channel)?;
-        Self::register(Arc::clone(&self.channel), lock)
+        let mut clone = Self::register(Arc::clone(&self.channel), lock)?;
+        clone.seen |= self.seen;
+        clone.base = self.base;
+        clone.checkup_at = 0;
+        Ok(clone)
     }
 
     /// What every operation begins with: refuses a broken or inherited handle, ends what a forgotten guard left,
@@ -206,14 +211,17 @@ impl<E: End> Participant<E> {
         // Removed is a state, not news: a call that reports it leaves the next one to look again.
         self.checkup_at = 0;
         self.changes = self.channel.changes(E::SIDE.other()).load(Ordering::Acquire); // SYNC(changes)
-        match self.look_around(false)?.0 {
-            // A consumer drains first; the end of the stream is found when nothing is left.
-            Look::Gone if E::SIDE == Side::Producers => Err(self.disconnected()),
-            _ => {
-                self.checkup_at = self.count + CHECKUP.min(self.channel.header.geometry.capacity());
-                Ok(())
-            }
+        let (look, busy) = self.look_around(false)?;
+        match look {
+            Look::Gone if E::SIDE == Side::Producers => return Err(self.disconnected()),
+            // A consumer drains first. If nothing is left, this call says so, however short ago the last one looked.
+            Look::Gone => self.glance_again = Instant::now(),
+            Look::Repaired | Look::Wait => {}
         }
+        // What could not be judged while somebody held LOCK, the next call judges: CHANGES will not say it again.
+        let interval = if busy { 1 } else { CHECKUP.min(self.channel.header.geometry.capacity()) };
+        self.checkup_at = self.count + interval;
+        Ok(())
     }
 
     /// Reports that the other side is gone, and makes the next call look again: it must not report anything else before
@@ -305,7 +313,7 @@ impl<E: End> Participant<E> {
         mut attempt: impl FnMut(&mut Self) -> Result<Option<T>, Stop>,
     ) -> Result<T, Stop> {
         let now = Instant::now();
-        if now < self.glance_again && self.channel.given().load(Ordering::Relaxed) == 0 {
+        if now < self.glance_again && !self.end.gifts(&self.channel, self.me) {
             return Err(Stop::WouldBlock);
         }
         self.glance_again = now + GLANCE;

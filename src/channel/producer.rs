@@ -300,7 +300,8 @@ impl Producer {
         Ok(Grant::new(self, claim, len))
     }
 
-    /// Another producer of the same channel, for another thread: a participant of its own.
+    /// Another producer of the same channel, for another thread: a participant of its own. If the consumers that this
+    /// one has seen are gone, they are for the clone too.
     ///
     /// # Errors
     /// [`Error::NoRoom`] (always for SPSC), [`Error::Removed`], [`Error::LockBusy`].

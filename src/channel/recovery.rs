@@ -80,11 +80,10 @@ pub(crate) fn repair(channel: &Attachment, author: Author, alive: u64) -> bool {
         }
     }
     if let Author::Consumer(me) = author {
-        let gifts = channel.given().load(Ordering::Acquire) & alive & !me.bit(); // SYNC(given)
-        for giver in indices(channel).filter(|i| gifts & i.bit() != 0) {
+        // All the living, not only those whose bit is set: whoever adopted last may have died in `refresh_gift`.
+        for giver in indices(channel).filter(|i| alive & i.bit() != 0) {
             let adopted = ring::adopt_given(mem, giver, me);
-            // Also where it was not on offer: a bit that stands for nothing must not be looked at for ever.
-            channel.given().fetch_and(!giver.bit(), Ordering::AcqRel); // SYNC(given)
+            refresh_gift(channel, giver);
             if adopted {
                 channel.counter(shared::ADOPTED).fetch_add(1, Ordering::Relaxed);
                 return true; // one range at a time is all that one consumer can hold
@@ -92,6 +91,16 @@ pub(crate) fn repair(channel: &Attachment, author: Author, alive: u64) -> bool {
         }
     }
     changed
+}
+
+/// Clears the bit of a giver that offers nothing: it must not be looked at for ever. What is on offer keeps its bit,
+/// or nobody else would look: what this author had no room for, and what the giver gave back just now, after the
+/// gift before was taken.
+fn refresh_gift(channel: &Attachment, giver: Index) {
+    channel.given().fetch_and(!giver.bit(), Ordering::AcqRel); // SYNC(given): before the look
+    if ring::offers(channel.mem(), giver) {
+        channel.given().fetch_or(giver.bit(), Ordering::AcqRel); // SYNC(given)
+    }
 }
 
 /// Counts a recovery, and tells the other side of it.

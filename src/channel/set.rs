@@ -399,18 +399,17 @@ impl Set {
     }
 
     /// V on the wake semaphores of the bitmap. Nothing to report: a full semaphore is as good as one more token, and
-    /// a removed set has woken everybody.
+    /// a removed set has woken everybody. Allocates nothing, whatever happens: signal handlers come here.
     pub(crate) fn post(&self, who: u64) {
         let mut ops = Ops::new();
         for k in (0..self.participants).filter(|k| who >> k & 1 != 0) {
             ops.push(self.wake(k), 1, 0);
         }
-        if let Err(e) = self.chunked(ops.as_slice(), 1) {
-            if e.errno == ERANGE {
-                // One of them is full and nothing was done for the others: each alone.
-                for op in ops.as_slice() {
-                    let _ = self.op(std::slice::from_ref(op));
-                }
+        let post = |ops: &[Operation]| os::sem::op_quietly(self.id(), ops);
+        if ops.as_slice().chunks(self.semopm).try_for_each(post) == Err(ERANGE) {
+            // One of them is full and nothing was done for the others: each alone.
+            for op in ops.as_slice().chunks(1) {
+                let _full = post(op);
             }
         }
     }

@@ -24,6 +24,16 @@ pub(crate) fn errno() -> i32 {
     io::Error::last_os_error().raw_os_error().unwrap_or(0)
 }
 
+/// Runs `work` so that the thread's `errno` is afterwards what it was: a signal handler must not change it under the
+/// code that it interrupts.
+pub(crate) fn keeping_errno(work: impl FnOnce()) {
+    // SAFETY: the C library's promise: a valid pointer for as long as the thread lives.
+    let errno = unsafe { &*libc::__errno_location().cast::<std::cell::Cell<libc::c_int>>() };
+    let before = errno.get();
+    work();
+    errno.set(before);
+}
+
 /// The error of a call that failed with `errno`, with the remedy that fits.
 pub(crate) fn failed(call: &'static str, arguments: String, errno: i32) -> OsError {
     OsError { call, arguments, errno, remedy: remedy::of(call, errno) }

@@ -195,6 +195,11 @@ pub(crate) fn op(id: i32, ops: &[Operation]) -> Result<(), OsError> {
     check("semop", result, || format!("{id}, {}", Operations(ops))).map(drop)
 }
 
+/// As [`op`], with a bare errno: it allocates nothing, as a signal handler must.
+pub(crate) fn op_quietly(id: i32, ops: &[Operation]) -> Result<(), i32> {
+    timed(id, ops, None)
+}
+
 /// `semop` whose operations have [`NOWAIT`]: `false` if one of them would have to wait. Does not allocate.
 pub(crate) fn try_op(id: i32, ops: &[Operation]) -> Result<bool, OsError> {
     match timed(id, ops, Some(Duration::ZERO)) {

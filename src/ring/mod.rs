@@ -43,7 +43,7 @@ pub(crate) use ends::{Receiver, Sender};
 pub(crate) use inspect::{holds, traffic};
 #[cfg(all(test, not(loom)))]
 pub(crate) use probe::meddled;
-pub(crate) use recover::{Author, Settled, adopt_given, settle};
+pub(crate) use recover::{Author, Settled, adopt_given, offers, settle};
 pub(crate) use slots::Shared;
 
 use crate::layout::{MAX_BATCH, shared};

@@ -69,6 +69,13 @@ pub(crate) fn adopt_given(shared: &Shared, owner: Index, author: Index) -> bool 
     }
 }
 
+/// Whether the living `owner` offers messages that it gave back. The caller holds LOCK.
+pub(crate) fn offers(shared: &Shared, owner: Index) -> bool {
+    // SYNC(given)
+    let adopted = shared.record(owner, record::ADOPTED).load(Ordering::Acquire);
+    Adopted::read(adopted).is_some_and(Adopted::is_given)
+}
+
 fn settle_producer(shared: &Shared, dead: Index) -> Settled {
     let mut voided = 0;
     if probe::mutant("record cleared before its slots are settled") {
