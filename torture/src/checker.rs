@@ -63,7 +63,8 @@ impl Scene<'_> {
             Company::Bystander | Company::Fellow => true,
             // A filler waits for the next consumer; who came before the first of the other side waits for that.
             Company::Sleeper => {
-                !self.case.op.comes_late() && !(self.case.waits && self.case.op.part() == Part::Consumer)
+                let waits = self.case.waits && self.case.op.part() == Part::Consumer;
+                !waits && !self.case.op.comes_late()
             }
         }
     }

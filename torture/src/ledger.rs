@@ -42,6 +42,7 @@ const ABORTED: u64 = 3;
 
 const DOUBT: u64 = 1 << 15;
 const ACKED: u64 = 1 << 8;
+const EVER_ACKED: u64 = 0x7f00;
 
 /// What a consumer has in hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,7 +195,7 @@ impl Ledger {
     fn is_missing(&self, id: Id) -> bool {
         let (state, delivery) = self.cell(id);
         let (state, delivery) = (state.load(SeqCst), delivery.load(SeqCst));
-        state == id.number << 2 | SENT && delivery & (DOUBT | 0x7f * ACKED) == 0
+        state == id.number << 2 | SENT && delivery & (DOUBT | EVER_ACKED) == 0
     }
 
     /// A message that is missing, and that nobody has acknowledged and is about to note.
@@ -232,7 +233,7 @@ impl Ledger {
             return None;
         }
         let before = delivery.load(SeqCst);
-        if before & (0x7f * ACKED) != 0 {
+        if before & EVER_ACKED != 0 {
             self.fault(Fault::Repeated, 1);
         }
         // Attempts saturate at 16.

@@ -21,6 +21,8 @@ const WINDOW: u64 = 64;
 const LIMIT: u32 = 60;
 /// Failed points that are remembered.
 const FAILURES: usize = 64;
+/// Pairs for which the recoverer of a case is traced.
+const LEAST_PAIRS: u64 = 8;
 const WORDS: usize = FAULTS + 3;
 
 /// Sums of a case.
@@ -280,8 +282,11 @@ impl Survey {
         let ledger = Ledger::new(WINDOW).map_err(io::Error::other)?;
         let wanted = |case: &Case| case.company == Company::Nobody && !case.wraps;
         let victims: Vec<usize> = (0..self.cases.len()).filter(|&case| wanted(&self.cases[case])).collect();
+        // Few pairs are not worth a trace of every recoverer: then only some of the cases.
         let kinds: usize = victims.iter().map(|&case| Recoverer::all(&self.cases[case]).len()).sum();
-        let each = count / kinds.max(1) as u64 + 1;
+        let each = (count / kinds.max(1) as u64 + 1).max(LEAST_PAIRS);
+        let stride = (kinds as u64 * each / count.max(1)).max(1) as usize;
+        let victims: Vec<usize> = victims.into_iter().step_by(stride).collect();
         let mut points = Vec::new();
         for (nth, &case) in (0..).zip(&victims) {
             if !watch(nth) {
