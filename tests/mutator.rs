@@ -23,6 +23,7 @@ const ROUND: Duration = Duration::from_millis(150);
 /// Of the calls under attack.
 const SHORT: Duration = Duration::from_millis(2);
 const SIZE: usize = 64;
+const CAPACITY: usize = 8;
 const PARTICIPANTS: usize = 8;
 /// Where slots begin and how far they are apart, in words.
 const SLOTS: usize = (2048 + 256 * PARTICIPANTS) / 8;
@@ -55,44 +56,45 @@ impl Random {
 fn mutate(_: &[&str]) {
     let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ u64::from(std::process::id()));
     while let Some(command) = child::hear() {
-        let words: Vec<&str> = command.split_whitespace().collect();
-        let [segment, set, attack] = words[..] else { panic!("{command}") };
+        let told: Vec<&str> = command.split_whitespace().collect();
+        let [segment, set, attack] = told[..] else { panic!("{command}") };
         let [segment, set] = [segment, set].map(|id| id.parse().expect("an id"));
         let memory = Segment::from_id(segment).and_then(|s| s.attach()).expect("attach");
         let set = Set::from_id(set).expect("set");
-        let len = memory.len() / 8;
+        let words: Vec<_> = (0..memory.len() / 8).map(|i| memory.word(8 * i).expect("a word")).collect();
         let end = Instant::now() + ROUND;
         let mut writes = 0u64;
         while Instant::now() < end {
             for _ in 0..1024 {
-                let r = random.next();
-                let record = 256 + 32 * random.below(PARTICIPANTS);
-                let slot = SLOTS + SLOT * random.below((len - SLOTS) / SLOT);
+                // One number for where and how, one for what: this loop is to be fast, also under a sanitizer.
+                let (r, value) = (random.next(), random.next());
+                let (some, any) = (r as usize >> 8 & 0xfff, r as usize >> 20 & 0xffff);
+                let record = 256 + 32 * (some % PARTICIPANTS);
+                let slot = SLOTS + SLOT * (some % CAPACITY);
                 let at = match (attack, r % 8) {
                     // What does not stop the traffic at once: lengths and payloads, sleepers, changes, gifts.
                     ("gentle", 0) => slot + 1,
-                    ("gentle", 1..=3) => slot + 2 + random.below(SLOT - 2),
+                    ("gentle", 1..=3) => slot + 2 + any % (SLOT - 2),
                     ("gentle", 4) => record + 19, // park word
-                    ("gentle", _) => 144 + random.below(20),
+                    ("gentle", _) => 144 + any % 20,
                     // The ring's words, records, stamps and lengths, anything.
-                    (_, 0) => 128 + random.below(80),
-                    (_, 1) => record + random.below(20),
-                    (_, 2..=5) => slot + random.below(2),
-                    ("ring", _) => 128 + random.below(len - 128),
-                    _ => random.below(len),
+                    (_, 0) => 128 + any % 80,
+                    (_, 1) => record + any % 20,
+                    (_, 2..=5) => slot + any % 2,
+                    ("ring", _) => 128 + any % (words.len() - 128),
+                    _ => any % words.len(),
                 };
-                let word = memory.word(8 * at).expect("a word");
-                let value = random.next();
+                let word = words[at];
                 let was = word.load(Relaxed);
                 word.store(
-                    match r >> 8 & 7 {
+                    match r >> 40 & 7 {
                         0 => value,
                         1 => value % 300,
                         2 => was ^ 1 << (value % 64),
                         3 => was.wrapping_add_signed((value as i8).into()),
                         4 => was ^ (value & 3) << 16,
                         5 => was.wrapping_add((value % 9) << 18),
-                        6 => memory.load(8 * random.below(len)).expect("a word"),
+                        6 => words[any % words.len()].load(Relaxed),
                         _ => 0,
                     },
                     Relaxed,
@@ -253,7 +255,8 @@ fn onlooker(name: &str, channel: &Channel, tally: &Tally) {
 
 fn round(kind: semring::Kind, attack: &str, mutator: &mut Child, tally: &Tally, seed: u64) -> u64 {
     let name = Name::new("mutated");
-    let options = small(kind, 8).participants(PARTICIPANTS).lock_timeout(SHORT).scrub(seed % 2 == 0);
+    let options =
+        small(kind, CAPACITY as u64).participants(PARTICIPANTS).lock_timeout(SHORT).scrub(seed % 2 == 0);
     let channel = options.create(&name).expect("create");
     let set = channel.status().expect("status").semaphore_id;
     mutator.tell(&format!("{} {set} {attack}", channel.id()));
