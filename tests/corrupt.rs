@@ -241,6 +241,10 @@ fn a_state_that_is_none() {
                 }
             });
             assert!(matches!(channel.producer(), Err(Error::Corrupt { what: "state", .. })));
+            set(&memory(&channel), STATE, 1);
+            consumer_refuses(&mut consumer, "state");
+            drop(consumer);
+            assert!(channel.consumer().is_ok());
         }
     }
 }
