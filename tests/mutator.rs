@@ -23,7 +23,13 @@ const ROUND: Duration = Duration::from_millis(150);
 /// Of the calls under attack.
 const SHORT: Duration = Duration::from_millis(2);
 const SIZE: usize = 64;
+const CAPACITY: usize = 8;
 const PARTICIPANTS: usize = 8;
+/// Where slots begin and how far they are apart, in words.
+const SLOTS: usize = (2048 + 256 * PARTICIPANTS) / 8;
+const SLOT: usize = 16;
+/// Gently, so that messages flow; all that the ring goes by; the header too.
+const ATTACKS: [&str; 3] = ["gentle", "ring", "all"];
 
 #[test]
 fn child_entry() {
@@ -46,44 +52,49 @@ impl Random {
     }
 }
 
-/// Attacks as it is told: `segment set first-byte milliseconds`; says how many words it wrote.
+/// Attacks as it is told: `segment set attack`, for a round; says how many words it wrote.
 fn mutate(_: &[&str]) {
     let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ u64::from(std::process::id()));
     while let Some(command) = child::hear() {
-        let words: Vec<u64> = command.split_whitespace().map(|w| w.parse().expect("a number")).collect();
-        let [segment, set, first, millis] = words[..] else { panic!("{command}") };
-        let memory = Segment::from_id(segment as i32).and_then(|s| s.attach()).expect("attach");
-        let set = Set::from_id(set as i32).expect("set");
-        let (len, first) = (memory.len() / 8, first as usize / 8);
-        let slots = (2048 + 256 * PARTICIPANTS) / 8;
-        let end = Instant::now() + Duration::from_millis(millis);
+        let told: Vec<&str> = command.split_whitespace().collect();
+        let [segment, set, attack] = told[..] else { panic!("{command}") };
+        let [segment, set] = [segment, set].map(|id| id.parse().expect("an id"));
+        let memory = Segment::from_id(segment).and_then(|s| s.attach()).expect("attach");
+        let set = Set::from_id(set).expect("set");
+        let words: Vec<_> = (0..memory.len() / 8).map(|i| memory.word(8 * i).expect("a word")).collect();
+        let end = Instant::now() + ROUND;
         let mut writes = 0u64;
         while Instant::now() < end {
             for _ in 0..1024 {
-                let r = random.next();
-                // The ring's words, records, slots, anything; seldom the header.
-                let at = match r % 8 {
-                    0 => first.max(128) + random.below(80),
-                    1 | 2 => 256 + random.below(slots - 256),
-                    3..=5 => {
-                        slots
-                            + random.below((len - slots) / 2) * 2 % 10
-                            + random.below((len - slots) / 10 - 1) * 10
-                    }
-                    _ => first + random.below(len - first),
+                // One number for where and how, one for what: this loop is to be fast, also under a sanitizer.
+                let (r, value) = (random.next(), random.next());
+                let (some, any) = (r as usize >> 8 & 0xfff, r as usize >> 20 & 0xffff);
+                let record = 256 + 32 * (some % PARTICIPANTS);
+                let slot = SLOTS + SLOT * (some % CAPACITY);
+                let at = match (attack, r % 8) {
+                    // What does not stop the traffic at once: lengths and payloads, sleepers, changes, gifts.
+                    ("gentle", 0) => slot + 1,
+                    ("gentle", 1..=3) => slot + 2 + any % (SLOT - 2),
+                    ("gentle", 4) => record + 19, // park word
+                    ("gentle", _) => 144 + any % 20,
+                    // The ring's words, records, stamps and lengths, anything.
+                    (_, 0) => 128 + any % 80,
+                    (_, 1) => record + any % 20,
+                    (_, 2..=5) => slot + any % 2,
+                    ("ring", _) => 128 + any % (words.len() - 128),
+                    _ => any % words.len(),
                 };
-                let word = memory.word(8 * at).expect("a word");
-                let value = random.next();
+                let word = words[at];
                 let was = word.load(Relaxed);
                 word.store(
-                    match r >> 8 & 7 {
+                    match r >> 40 & 7 {
                         0 => value,
                         1 => value % 300,
                         2 => was ^ 1 << (value % 64),
                         3 => was.wrapping_add_signed((value as i8).into()),
                         4 => was ^ (value & 3) << 16,
                         5 => was.wrapping_add((value % 9) << 18),
-                        6 => memory.load(8 * random.below(len)).expect("a word"),
+                        6 => words[any % words.len()].load(Relaxed),
                         _ => 0,
                     },
                     Relaxed,
@@ -91,7 +102,10 @@ fn mutate(_: &[&str]) {
             }
             writes += 1024;
             // A set that is gone is no reason to stop.
-            let semaphore = random.below(5 + 2 * PARTICIPANTS);
+            let semaphore = match attack {
+                "gentle" => 4 + PARTICIPANTS + random.below(PARTICIPANTS), // the wake semaphores
+                _ => random.below(5 + 2 * PARTICIPANTS),
+            };
             let _ = match random.below(64) {
                 0 => set.try_p(semaphore).map(drop),
                 1 => set.v(semaphore),
@@ -239,12 +253,13 @@ fn onlooker(name: &str, channel: &Channel, tally: &Tally) {
     }
 }
 
-fn round(kind: semring::Kind, first: usize, mutator: &mut Child, tally: &Tally, seed: u64) -> u64 {
+fn round(kind: semring::Kind, attack: &str, mutator: &mut Child, tally: &Tally, seed: u64) -> u64 {
     let name = Name::new("mutated");
-    let options = small(kind, 8).participants(PARTICIPANTS).lock_timeout(SHORT).scrub(seed % 2 == 0);
+    let options =
+        small(kind, CAPACITY as u64).participants(PARTICIPANTS).lock_timeout(SHORT).scrub(seed % 2 == 0);
     let channel = options.create(&name).expect("create");
     let set = channel.status().expect("status").semaphore_id;
-    mutator.tell(&format!("{} {set} {first} {}", channel.id(), ROUND.as_millis()));
+    mutator.tell(&format!("{} {set} {attack}", channel.id()));
     let each = if kind == KINDS[0] { 1 } else { 2 };
     let mut victims = Vec::new();
     for i in 0..each {
@@ -269,9 +284,8 @@ fn nothing_that_a_peer_writes_is_worse_than_an_error() {
     let (tally, mut writes, mut rounds) = (Tally::default(), 0, 0);
     while Instant::now() < end {
         for kind in KINDS {
-            // Everything behind the header, and everything.
-            for first in [1024, 0] {
-                writes += round(kind, first, &mut mutator, &tally, rounds);
+            for attack in ATTACKS {
+                writes += round(kind, attack, &mut mutator, &tally, rounds);
                 rounds += 1;
             }
         }

@@ -58,7 +58,7 @@ const CREATE: &str = "Channel, if it has to be created (else it must be like thi
 #[derive(Args, Debug)]
 #[group(multiple = false)]
 struct FramingOptions {
-    /// A message is a line with its newline; the last may lack it [default]
+    /// A message is a line with its newline; the last may lack it (the default)
     #[arg(long)]
     lines: bool,
 

@@ -214,3 +214,21 @@ fn the_state_changes_under_an_open_handle() {
         }
     }
 }
+
+/// Where something seems to be there whenever one looks, and never is, a call without a time limit once did not hear its
+/// canceller.
+#[test]
+fn cancelling_is_not_up_to_the_peer() {
+    let mut bench = Bench::new(ring::Kind::Mpmc);
+    bench.consumer.canceller().cancel();
+    let adopted = bench.channel.attachment.mem().geometry().record(1) + record::ADOPTED;
+    let start = Instant::now();
+    let meddler = move |offset: usize, word: &crate::sync::AtomicU64| {
+        if offset == adopted {
+            word.store(1, Ordering::Relaxed); // a range at position 0, in which nothing is held
+            assert!(start.elapsed() < HANG, "not cancelled");
+        }
+    };
+    let ended = meddled(meddler, || bench.consumer.recv());
+    assert_eq!(ended.map(drop), Err(crate::RecvError::Failed(Error::Cancelled)));
+}

@@ -377,7 +377,11 @@ impl<E: End> Participant<E> {
         // Park words before the leases too: a mark must hit the sleep of the one who is dead, not of its successor.
         let observed = recovery::observe_sleepers(&channel);
         let snapshot = channel.set.snapshot()?;
-        channel.check_live()?;
+        channel.check_live().inspect_err(|e| {
+            if matches!(e, Error::Corrupt { .. }) {
+                self.broken = Some(e.clone());
+            }
+        })?;
         if drain {
             channel.set.drain(self.me, snapshot.tokens(self.me))?;
         }

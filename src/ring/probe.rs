@@ -42,6 +42,8 @@ mod hooks {
         static MUTANT: Cell<&'static str> = const { Cell::new("") };
         static FUSE: Cell<Option<u32>> = const { Cell::new(None) };
         static MEDDLER: Cell<Option<Meddler>> = const { Cell::new(None) };
+        /// Is there one? A look at a flag is all that the other tests pay.
+        static MEDDLED: Cell<bool> = const { Cell::new(false) };
     }
 
     /// What a killed operation unwinds with.
@@ -61,10 +63,12 @@ mod hooks {
     }
 
     pub(crate) fn access(offset: usize, word: &AtomicU64) {
-        // Out while it is at work: its own accesses are not meddled with.
-        if let Some(mut meddle) = MEDDLER.take() {
-            meddle(offset, word);
-            MEDDLER.set(Some(meddle));
+        if MEDDLED.get() {
+            // Out while it is at work: its own accesses are not meddled with.
+            if let Some(mut meddle) = MEDDLER.take() {
+                meddle(offset, word);
+                MEDDLER.set(Some(meddle));
+            }
         }
     }
 
@@ -74,10 +78,12 @@ mod hooks {
         struct Stop;
         impl Drop for Stop {
             fn drop(&mut self) {
+                MEDDLED.set(false);
                 MEDDLER.take();
             }
         }
         MEDDLER.set(Some(Box::new(meddle)));
+        MEDDLED.set(true);
         let _stop = Stop;
         work()
     }
