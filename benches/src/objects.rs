@@ -1,0 +1,176 @@
+//! What a sample makes that would outlive it: System V objects, queues, files, and its processes. All of it goes when the
+//! sample ends, and on Ctrl-C.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::Child;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use semring::Options;
+
+/// What has to be removed.
+#[derive(Debug)]
+enum Object {
+    Channel(String),
+    PosixMq(String),
+    SysvMq(i32),
+    Segment(i32),
+    Semaphores(i32),
+    /// Files in /dev/shm whose names begin so.
+    SharedFiles(String),
+}
+
+impl Object {
+    /// It may be gone already; nothing can be done about other errors.
+    fn remove(&self) {
+        match self {
+            Object::Channel(name) => {
+                let _ = Options::new().open(name.as_str()).and_then(|channel| channel.remove());
+            }
+            Object::PosixMq(path) => {
+                let _ = nix::mqueue::mq_unlink(path.as_str());
+            }
+            // SAFETY: numbers and no buffer.
+            Object::SysvMq(id) => unsafe {
+                libc::msgctl(*id, libc::IPC_RMID, std::ptr::null_mut());
+            },
+            // SAFETY: as above.
+            Object::Segment(id) => unsafe {
+                libc::shmctl(*id, libc::IPC_RMID, std::ptr::null_mut());
+            },
+            // SAFETY: as above.
+            Object::Semaphores(id) => unsafe {
+                libc::semctl(*id, 0, libc::IPC_RMID);
+            },
+            Object::SharedFiles(prefix) => remove_files(Path::new("/dev/shm"), prefix),
+        }
+    }
+}
+
+fn remove_files(dir: &Path, prefix: &str) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// What exists now, for the handler of Ctrl-C. Held while something is made: the handler must know of it.
+static LIVE: Mutex<Live> = Mutex::new(Live { objects: Vec::new(), children: Vec::new() });
+
+struct Live {
+    objects: Vec<Object>,
+    children: Vec<i32>,
+}
+
+fn live() -> MutexGuard<'static, Live> {
+    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Live {
+    fn clear(&mut self) {
+        for child in self.children.drain(..) {
+            let _ = kill(Pid::from_raw(child), Signal::SIGKILL);
+        }
+        self.objects.drain(..).for_each(|object| object.remove());
+    }
+}
+
+/// Removes everything and ends this process when it is interrupted or asked to end.
+pub fn clean_up_when_interrupted() -> Result<(), ctrlc::Error> {
+    ctrlc::set_handler(|| {
+        // Kept to the end, so that nothing is made any more.
+        let mut live = live();
+        live.clear();
+        std::process::exit(130);
+    })
+}
+
+/// The objects of one sample. There is one at a time.
+pub struct Objects {
+    live: Option<MutexGuard<'static, Live>>,
+    descriptors: Vec<OwnedFd>,
+}
+
+impl Objects {
+    /// Begins to make objects.
+    pub fn new() -> Self {
+        Objects { live: Some(live()), descriptors: Vec::new() }
+    }
+
+    /// Nothing more will be made: from here on an interrupt may come.
+    pub fn complete(&mut self) {
+        self.live = None;
+    }
+
+    fn note(&mut self, object: Object) {
+        match &mut self.live {
+            Some(live) => live.objects.push(object),
+            None => live().objects.push(object),
+        }
+    }
+
+    pub fn child(&mut self, child: &Child) {
+        let pid = child.id() as i32;
+        match &mut self.live {
+            Some(live) => live.children.push(pid),
+            None => live().children.push(pid),
+        }
+    }
+
+    /// A child that has ended and was waited for: its number may be anybody's now.
+    pub fn ended(&mut self, child: &Child) {
+        live().children.retain(|pid| *pid != child.id() as i32);
+    }
+
+    /// Ends the children that are left.
+    pub fn kill_children(&mut self) {
+        for child in &live().children {
+            let _ = kill(Pid::from_raw(*child), Signal::SIGKILL);
+        }
+    }
+
+    pub fn descriptor(&mut self, fd: OwnedFd) {
+        self.descriptors.push(fd);
+    }
+
+    pub fn channel(&mut self, name: String) {
+        self.note(Object::Channel(name));
+    }
+
+    pub fn posix_mq(&mut self, path: String) {
+        self.note(Object::PosixMq(path));
+    }
+
+    pub fn sysv_mq(&mut self, id: i32) -> i32 {
+        self.note(Object::SysvMq(id));
+        id
+    }
+
+    pub fn segment(&mut self, id: i32) -> i32 {
+        self.note(Object::Segment(id));
+        id
+    }
+
+    pub fn semaphores(&mut self, id: i32) -> i32 {
+        self.note(Object::Semaphores(id));
+        id
+    }
+
+    /// Files in /dev/shm that the ends will make.
+    #[cfg_attr(not(any(feature = "boost", feature = "iceoryx2")), allow(dead_code))]
+    pub fn shared_files(&mut self, prefix: String) {
+        self.note(Object::SharedFiles(prefix));
+    }
+}
+
+impl Drop for Objects {
+    fn drop(&mut self) {
+        match &mut self.live {
+            Some(live) => live.clear(),
+            None => live().clear(),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Ours and everybody else: two ends each. What has to exist before the ends are opened is made by [`prepare`], in the
+//! process that starts the others, and goes with [`Objects`].
+
+pub mod bare;
+pub mod ours;
+pub mod posix_mq;
+pub mod stream;
+pub mod sysv_mq;
+pub mod textbook;
+
+#[cfg(feature = "boost")]
+pub mod boost;
+#[cfg(feature = "crossbeam")]
+pub mod crossbeam;
+#[cfg(feature = "iceoryx2")]
+pub mod iceoryx2;
+#[cfg(feature = "ipc-channel")]
+pub mod ipc_channel;
+#[cfg(feature = "ringfire")]
+pub mod ringfire;
+#[cfg(feature = "rtrb")]
+pub mod rtrb;
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
+
+use crate::objects::Objects;
+use crate::spec::{Rival, Spec};
+
+/// Makes what the ends of this sample will find, and notes in the spec where.
+pub fn prepare(spec: &mut Spec, objects: &mut Objects) -> Result<(), Box<dyn std::error::Error>> {
+    for lane in 0..spec.lanes() {
+        match spec.rival {
+            Rival::OursSpsc | Rival::OursMpmc => objects.channel(ours::create(spec, lane)?),
+            Rival::Bare => inherit(spec, objects, [bare::memory(spec)?]),
+            Rival::Pipe => {
+                let (rx, tx) = nix::unistd::pipe()?;
+                inherit(spec, objects, [rx, tx]);
+            }
+            Rival::Socket => {
+                let (rx, tx) = stream::socket_pair()?;
+                inherit(spec, objects, [rx, tx]);
+            }
+            Rival::Fifo => stream::make_fifo(spec, lane)?,
+            Rival::PosixMq => objects.posix_mq(posix_mq::create(spec, lane)?),
+            Rival::SysvMq => spec.ids.push(objects.sysv_mq(sysv_mq::create()?)),
+            Rival::Textbook => {
+                spec.ids.push(objects.segment(textbook::create_segment(spec)?));
+                spec.ids.push(objects.semaphores(textbook::create_semaphores(spec)?));
+            }
+            #[cfg(feature = "boost")]
+            Rival::Boost => objects.shared_files(lane_name(spec, lane)),
+            #[cfg(feature = "iceoryx2")]
+            Rival::Iceoryx2 => objects.shared_files(iceoryx2::prefix(spec)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn inherit<const K: usize>(spec: &mut Spec, objects: &mut Objects, fds: [OwnedFd; K]) {
+    for fd in fds {
+        spec.fds.push(fd.as_raw_fd());
+        objects.descriptor(fd);
+    }
+}
+
+/// A name for one lane's object.
+pub fn lane_name(spec: &Spec, lane: usize) -> String {
+    format!("{}-{lane}", spec.name)
+}
+
+/// The other side makes it; how long that takes is not measured.
+pub fn patiently<T, E: std::fmt::Display>(what: &str, mut attempt: impl FnMut() -> Result<T, E>) -> T {
+    let mut last = None;
+    for _ in 0..2000 {
+        match attempt() {
+            Ok(done) => return done,
+            Err(e) => last = Some(e),
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("{what}: {}", last.map_or_else(String::new, |e| e.to_string()))
+}
+
+/// The result of a libc call that says -1 when it fails.
+pub fn succeeded(call: &str, result: libc::c_int) -> std::io::Result<libc::c_int> {
+    if result == -1 {
+        let e = std::io::Error::last_os_error();
+        return Err(std::io::Error::new(e.kind(), format!("{call}: {e}")));
+    }
+    Ok(result)
+}
