@@ -248,7 +248,8 @@ const MPMC: &[(Op, Rings)] = &[
     (Op::RecvBatch, &[(CAPACITY, Bystander)]),
     (Op::Retry, &[(1, Fellow), (2, Bystander)]),
     (Op::LeaveInHand, &[(1, Fellow)]),
-    (Op::Recover, &[(2, Nobody), (2, Bystander)]),
-    (Op::TakeGift, &[(1, Nobody), (2, Bystander)]),
+    // With more in the ring there would be no need to look around for the dead, or for gifts.
+    (Op::Recover, &[(1, Nobody), (1, Bystander)]),
+    (Op::TakeGift, &[(1, Nobody), (1, Bystander)]),
     (Op::TakeBack, &[(1, Nobody), (1, Fellow)]),
 ];

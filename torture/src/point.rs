@@ -154,9 +154,11 @@ impl Scene<'_> {
         if let Some((address, before)) = route.shortcut {
             if victim.break_at(address).is_ok() {
                 victim.begin_run()?;
-                match self.next(victim, &mut false)? {
-                    Event::Step => victim.clear_breakpoint()?,
-                    _ => return Ok(false),
+                let event = self.next(victim, &mut false)?;
+                // Also one that was missed: the victim may go on, and come by later.
+                victim.clear_breakpoint()?;
+                if event != Event::Step {
+                    return Ok(false);
                 }
                 steps = before;
             }

@@ -56,7 +56,7 @@ pub struct Report {
     pub storms: Vec<(Kind, StormTally)>,
     /// By memory of the dead.
     pub latencies: Vec<Latency>,
-    /// The first failed points, as `--only` and `--at` name them.
+    /// The first failed points: the case, and how it died.
     pub failures: Vec<String>,
     /// Instructions of all operations together.
     pub instructions: u64,

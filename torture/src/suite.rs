@@ -257,8 +257,11 @@ impl Survey {
 
     /// About `count` instructions, evenly over all cases, at least one of each; in random order.
     pub(crate) fn points(&self, count: u64, random: &mut Random, aim: impl Fn(Route) -> Aim) -> Vec<Point> {
-        let stride = (self.total() / count.max(1)).max(1);
         let mut points = Vec::new();
+        if count == 0 {
+            return points;
+        }
+        let stride = (self.total() / count).max(1);
         for (case, (trace, slept)) in self.traces.iter().enumerate() {
             if *slept {
                 points.push(Point { case, aim: Aim::KillAsleep });

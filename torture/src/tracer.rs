@@ -224,7 +224,8 @@ pub(crate) fn check_allowed() -> Result<(), String> {
         format!(
             "ptrace(2) of our own children is forbidden here, and it is what stops a process after every single \
              instruction ({e}): allow it (a container: --cap-add SYS_PTRACE or its seccomp profile; \
-             sysctl kernel.yama.ptrace_scope below 3), or run the storm only"
+             sysctl kernel.yama.ptrace_scope below 3), or leave out what needs it (--kill-points 0 --stop-points 0 \
+             --double-kills 0)"
         )
     })
 }
