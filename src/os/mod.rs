@@ -27,8 +27,10 @@ pub(crate) fn errno() -> i32 {
 /// Runs `work` so that the thread's `errno` is afterwards what it was: a signal handler must not change it under the
 /// code that it interrupts.
 pub(crate) fn keeping_errno(work: impl FnOnce()) {
-    // SAFETY: the C library's promise: a valid pointer for as long as the thread lives.
-    let errno = unsafe { &*libc::__errno_location().cast::<std::cell::Cell<libc::c_int>>() };
+    // SAFETY: no preconditions.
+    let errno = unsafe { libc::__errno_location() }.cast::<std::cell::Cell<libc::c_int>>();
+    // SAFETY: the C library's promise: this thread's own, for as long as the thread lives.
+    let errno = unsafe { &*errno };
     let before = errno.get();
     work();
     errno.set(before);
