@@ -54,6 +54,36 @@ fn time_limits() {
     }
 }
 
+/// A producer that changes its mind all the time keeps nobody beyond the limit.
+#[test]
+fn tombstones_without_end() {
+    let name = Name::new("tombstones");
+    let (mut producer, mut consumer) = pair(&name, Kind::Mpmc, 256);
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    let indecision = start(move || {
+        while !stopped.load(Ordering::Relaxed) {
+            drop(producer.reserve(1).expect("room"));
+        }
+    });
+    within("a time limit", move || {
+        let mut batch = semring::Batch::new();
+        for _ in 0..20 {
+            assert_eq!(consumer.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
+            assert_eq!(consumer.try_recv_batch(&mut batch, 1), Err(semring::TryRecvError::Empty));
+        }
+        let canceller = consumer.canceller();
+        let cancel = start(move || {
+            std::thread::sleep(PAUSE);
+            canceller.cancel();
+        });
+        assert_eq!(consumer.recv(), Err(RecvError::Failed(Error::Cancelled)));
+        cancel.end("cancelling");
+        stop.store(true, Ordering::Relaxed);
+    });
+    indecision.end("the producer");
+}
+
 /// One that waits with a limit gets what comes in time.
 #[test]
 fn in_time() {

@@ -61,7 +61,7 @@ fn is_test(path: &str) -> bool {
     ]
     .iter()
     .any(|end| path.ends_with(end))
-        || path.starts_with("ring/models/")
+        || path.contains("/models/")
 }
 
 /// The rings and the protocol of sleeping and waking are algorithms over atomics: they know no kernel.

@@ -129,7 +129,7 @@ impl Consumer {
     #[inline]
     fn take(&mut self, patience: Patience) -> Result<(Claim, Found), Stop> {
         self.participant.begin()?;
-        loop {
+        for skipped in 1u32.. {
             let mut claim = self.claim(1, patience)?;
             if let Some(found) = self.participant.end.look(self.participant.channel.mem(), &mut claim) {
                 return match self.check(&found) {
@@ -142,7 +142,9 @@ impl Consumer {
             }
             let unknown = self.message_size();
             self.release(&mut claim, unknown);
+            self.participant.still(patience, skipped)?;
         }
+        Err(Stop::WouldBlock) // after four thousand million tombstones
     }
 
     #[inline]
@@ -277,6 +279,7 @@ impl Consumer {
         batch.clear();
         self.participant.begin()?;
         let want = u32::try_from(max).unwrap_or(u32::MAX);
+        let mut skipped = 0u32;
         while batch.is_empty() && max > 0 {
             let mut claim = self.claim(want, patience)?;
             while claim.len() > 0 {
@@ -297,6 +300,10 @@ impl Consumer {
                 self.free(&mut claim, written);
             }
             self.participant.wake(Side::Producers);
+            if batch.is_empty() {
+                skipped = skipped.wrapping_add(1);
+                self.participant.still(patience, skipped)?;
+            }
         }
         self.participant.count(batch.len());
         Ok(batch.len())

@@ -23,6 +23,8 @@ use crate::sync::{Ordering, compiler_fence, fence};
 
 /// Operations after which a participant that never blocks looks at the leases all the same.
 const CHECKUP: u64 = 256;
+/// Tombstones in a row between two looks at the clock.
+const TOMBSTONES: u32 = 256;
 /// Between two looks for which the only reason is a sleeper that does not wake.
 const SUSPICION: Duration = Duration::from_millis(1);
 /// Between two looks of a caller that polls.
@@ -247,6 +249,22 @@ impl<E: End> Participant<E> {
                 Err(self.broken(Error::Corrupt { what, found, expected: format!("{rule} {at:#x}") }))
             }
             Err(Nothing::None | Nothing::Midway) => Ok(None),
+        }
+    }
+
+    /// May a call go on that has met so many tombstones and no message? There may be any number of them; a few say
+    /// nothing about what is behind them.
+    #[cold]
+    pub(crate) fn still(&self, patience: Patience, skipped: u32) -> Result<(), Stop> {
+        if skipped % TOMBSTONES != 0 {
+            return Ok(());
+        }
+        if self.cancel.load(std::sync::atomic::Ordering::Acquire) {
+            return Err(Stop::Failed(Error::Cancelled));
+        }
+        match patience.deadline() {
+            Some(deadline) if Instant::now() >= deadline => Err(Stop::TimedOut),
+            _ => Ok(()),
         }
     }
 
