@@ -127,6 +127,9 @@ pub enum Error {
         /// What would have been right.
         expected: String,
     },
+    /// A table's record was replaced again and again while it was being copied; nothing was changed. Rare beyond
+    /// measure unless somebody means it: another try may do.
+    Overtaken,
     /// In-place access needs the promise of [`Options::trust_peers`](crate::Options::trust_peers).
     NotTrusted,
     /// A system call failed in a way that none of the above says better.
@@ -167,6 +170,7 @@ impl fmt::Display for Error {
             Error::Corrupt { what, found, expected } => {
                 write!(f, "the segment is corrupt: {what} is {found:#x}, expected {expected}")
             }
+            Error::Overtaken => f.write_str("the record changed at every attempt to copy it: try again"),
             Error::NotTrusted => {
                 f.write_str("in-place access needs the promise of Options::trust_peers when the channel is opened")
             }
@@ -202,7 +206,7 @@ impl From<Error> for io::Error {
                 K::InvalidInput
             }
             Error::NoRoom { .. } => K::QuotaExceeded,
-            Error::LockBusy { .. } => K::ResourceBusy,
+            Error::LockBusy { .. } | Error::Overtaken => K::ResourceBusy,
             Error::Removed => K::NotConnected,
             Error::Cancelled => K::Interrupted,
             Error::Forked | Error::NotTrusted => K::Unsupported,

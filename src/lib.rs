@@ -45,6 +45,7 @@ mod layout;
 mod park;
 mod ring;
 mod sync;
+mod table;
 
 #[cfg(not(all(test, loom)))]
 mod channel;
@@ -71,3 +72,5 @@ pub use channel::{
     Options, ParticipantStatus, Producer, Received, Role, SendBatchError, Status, TryIter, TypedConsumer,
     TypedProducer, WakeMode, WhenNoConsumer,
 };
+#[cfg(not(all(test, loom)))]
+pub use table::{Iter as TableIter, Table, TableOptions};
