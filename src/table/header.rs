@@ -152,7 +152,8 @@ fn read_geometry(mapping: &Mapping) -> Result<Geometry> {
     let [capacity, key, value] = [at::CAPACITY, at::KEY_SIZE, at::VALUE_SIZE].map(|at| word(mapping, at));
     let stripes = word(mapping, at::STRIPES);
     let Some(geometry) = Geometry::new(capacity, key, value) else {
-        let expected = format!("1 to {}, with keys of {key} and values of {value} bytes", layout::MAX_CAPACITY);
+        let expected =
+            format!("1 to {}, with keys of {key} and values of {value} bytes", layout::MAX_CAPACITY);
         return Err(corrupt("capacity", capacity, expected));
     };
     if stripes != geometry.stripes() as u64 {

@@ -142,7 +142,9 @@ impl<'a> Index<'a> {
                 return Ok(Walk::Found(record));
             }
             match self.link(record) {
-                Some(link) if link.bucket == bucket || mutant("table: bucket not checked") => name = link.next,
+                Some(link) if link.bucket == bucket || mutant("table: bucket not checked") => {
+                    name = link.next
+                }
                 None if mutant("table: bucket not checked") => return Ok(Walk::End),
                 _ => return Ok(Walk::Moved),
             }

@@ -103,9 +103,7 @@ fn discard_segment(id: i32) -> Result<()> {
 }
 
 fn place(key: &Key, create: Create) -> Result<(String, Place)> {
-    let by_key = || -> Result<Place> {
-        Ok(Place::Keys { set: key.set_key()?, segment: key.segment_key()? })
-    };
+    let by_key = || -> Result<Place> { Ok(Place::Keys { set: key.set_key()?, segment: key.segment_key()? }) };
     Ok(match key {
         Key::Private if create == Create::Never => {
             return Err(Error::NotFound { name: "a private table by its key".into() });

@@ -18,10 +18,10 @@ mod models;
 #[cfg(not(all(test, loom)))]
 mod options;
 #[cfg(not(all(test, loom)))]
-mod set;
-#[cfg(not(all(test, loom)))]
 #[path = "table.rs"]
 mod public;
+#[cfg(not(all(test, loom)))]
+mod set;
 #[cfg(all(test, not(loom)))]
 mod tests;
 

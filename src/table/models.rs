@@ -153,9 +153,7 @@ fn every_ordering_is_needed() {
         "table: no second look",
         "table: written in place",
     ];
-    let missed: Vec<_> = rules
-        .into_iter()
-        .filter(|rule| with_mutant(rule, replaced_is_whole).is_ok())
-        .collect();
+    let missed: Vec<_> =
+        rules.into_iter().filter(|rule| with_mutant(rule, replaced_is_whole).is_ok()).collect();
     assert!(missed.is_empty(), "not missed when removed: {missed:?}");
 }

@@ -110,7 +110,8 @@ impl Record<'_> {
             if !mutant("table: copy not acquired") {
                 fence(Ordering::Acquire); // SYNC(table-copy)
             }
-            let again = self.memory.at(self.geometry.version(self.index, newest.copy)).load(Ordering::Relaxed);
+            let again =
+                self.memory.at(self.geometry.version(self.index, newest.copy)).load(Ordering::Relaxed);
             if again == newest.version.0 || mutant("table: no second look") {
                 return Ok(Some(taken));
             }

@@ -243,7 +243,11 @@ fn every_rule_is_needed() {
 }
 
 /// What a reader does while others act between any two of its looks at the words.
-fn looked_up_while(world: World, key: u64, mut act: impl FnMut(&World) + 'static) -> (World, Result<Option<Value>, Failure>) {
+fn looked_up_while(
+    world: World,
+    key: u64,
+    mut act: impl FnMut(&World) + 'static,
+) -> (World, Result<Option<Value>, Failure>) {
     let world = std::rc::Rc::new(world);
     let found = {
         let actor = world.clone();
