@@ -55,20 +55,23 @@ impl<'a> Memory<'a> {
     /// Copies bytes out.
     #[inline(always)]
     pub(crate) fn load(&self, from: usize, bytes: &mut [u8]) {
-        let words = self.run(from, bytes.len().div_ceil(WORD));
-        for (chunk, word) in bytes.chunks_mut(WORD).zip(words) {
-            let word = word.load(Ordering::Relaxed).to_ne_bytes();
-            chunk.copy_from_slice(&word[..chunk.len()]);
+        let mut words = self.run(from, bytes.len().div_ceil(WORD));
+        let mut chunks = bytes.chunks_exact_mut(WORD);
+        for (chunk, word) in chunks.by_ref().zip(words.by_ref()) {
+            chunk.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
+        }
+        let rest = chunks.into_remainder();
+        if let (false, Some(word)) = (rest.is_empty(), words.next()) {
+            rest.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes()[..rest.len()]);
         }
     }
 
     /// Copies bytes in; the last word is filled up with zeroes.
     #[inline(always)]
     pub(crate) fn store(&self, to: usize, bytes: &[u8]) {
-        let words = self.run(to, bytes.len().div_ceil(WORD));
-        for (chunk, word) in bytes.chunks(WORD).zip(words) {
+        for (word, new) in self.run(to, bytes.len().div_ceil(WORD)).zip(words_of(bytes)) {
             probe::step();
-            word.store(padded(chunk), Ordering::Relaxed);
+            word.store(new, Ordering::Relaxed);
         }
     }
 
@@ -76,8 +79,16 @@ impl<'a> Memory<'a> {
     #[inline(always)]
     pub(crate) fn equals(&self, at: usize, bytes: &[u8]) -> bool {
         let words = self.run(at, bytes.len().div_ceil(WORD));
-        bytes.chunks(WORD).zip(words).all(|(chunk, word)| word.load(Ordering::Relaxed) == padded(chunk))
+        words.zip(words_of(bytes)).all(|(word, key)| word.load(Ordering::Relaxed) == key)
     }
+}
+
+/// Bytes as words, the last one filled up with zeroes. Whole words apart, so that they are loads and not calls.
+#[inline(always)]
+fn words_of(bytes: &[u8]) -> impl Iterator<Item = u64> {
+    let whole = bytes.chunks_exact(WORD);
+    let rest = whole.remainder();
+    whole.map(padded).chain((!rest.is_empty()).then(|| padded(rest)))
 }
 
 /// A word of up to eight bytes.
@@ -97,5 +108,5 @@ pub(crate) fn hash(seed: u64, bytes: &[u8]) -> u64 {
         product as u64 ^ (product >> 64) as u64
     };
     let end = bytes.len() as u64;
-    fold(bytes.chunks(WORD).fold(seed, |h, chunk| fold(h, padded(chunk))), end)
+    fold(words_of(bytes).fold(seed, fold), end)
 }

@@ -75,17 +75,24 @@ impl Record<'_> {
         Version(self.memory.at(self.geometry.version(self.index, copy)).load(order))
     }
 
-    /// What was the newest version at some moment of this call; both words if it has none.
+    /// What was the newest version at some moment of this call; both words if they do not say: between our two looks
+    /// changes were made, or a word is no writer's.
     #[inline(always)]
     fn newest(&self) -> Result<Newest, [Version; 2]> {
-        let [a, b] = [self.load(0), self.load(1)];
-        let copy = match (a.kind(), b.kind()) {
-            (Kind::Writing, Kind::Writing) => return Err([a, b]),
-            (Kind::Writing, _) => 1,
-            (_, Kind::Writing) => 0,
-            _ => usize::from(b.is_after(a)),
+        let words = [self.load(0), self.load(1)];
+        let copy = match words.map(|word| word.kind() == Kind::Writing) {
+            [true, true] => return Err(words),
+            [true, false] => 1,
+            [false, true] => 0,
+            _ => usize::from(words[1].is_after(words[0])),
         };
-        Ok(Newest { version: [a, b][copy], copy })
+        let [version, other] = [words[copy], words[1 - copy]];
+        // What is being written follows the newest. If it is further ahead, there has been a newer one in this word.
+        let stale = other.is_after(version) && other.number() != version.number() + 1;
+        if stale && !mutant("table: gap overlooked") {
+            return Err(words);
+        }
+        Ok(Newest { version, copy })
     }
 
     /// Takes something out of the newest copy, of which `take` gets the first word's index; `None` if the record is
@@ -96,7 +103,7 @@ impl Record<'_> {
         for _ in 0..TRIES {
             let newest = match self.newest() {
                 Ok(newest) => newest,
-                // One of the two was finished before we looked at the other; or nobody is there to finish.
+                // Each mark is released after the version before it, so words in motion differ at the second look.
                 Err(words) if torn == Some(words) => return Err(Unread::Corrupt(words[0].0)),
                 Err(words) => {
                     torn = Some(words);
@@ -161,9 +168,11 @@ impl Record<'_> {
         let word = self.memory.at(self.geometry.version(self.index, copy));
         if !mutant("table: not marked") {
             probe::step();
-            word.store(Version::new(number, Kind::Writing).0, Ordering::Relaxed);
+            // SYNC(table-version)
+            let order = unless("table: mark not released", Ordering::Release);
+            word.store(Version::new(number, Kind::Writing).0, order);
         }
-        if !mutant("table: mark not released") {
+        if !mutant("table: copy not behind its mark") {
             fence(Ordering::Release); // SYNC(table-copy)
         }
         let at = self.geometry.copy(self.index, copy);
