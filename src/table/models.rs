@@ -16,7 +16,7 @@ use super::memory::Memory;
 use crate::ring::probe::{killed_after, with_mutant};
 use crate::sync::AtomicU64;
 
-/// Two records, keys and values of one word, and all of a table's stripes in one.
+/// Keys of one word, values of two equal ones, and all of a table's stripes in one.
 struct World {
     words: Vec<AtomicU64>,
     turnstiles: Vec<AtomicU64>,
@@ -26,7 +26,7 @@ struct World {
 
 impl World {
     fn new(capacity: u64) -> Arc<Self> {
-        let geometry = Geometry::new(capacity, 8, 8).unwrap();
+        let geometry = Geometry::new(capacity, 8, 16).unwrap();
         let zeroes = || (0..geometry.size() / 8).map(|_| AtomicU64::new(0)).collect();
         Arc::new(World { words: zeroes(), turnstiles: zeroes(), geometry, stripe: Mutex::new(()) })
     }
@@ -36,29 +36,43 @@ impl World {
         Index { memory, geometry: &self.geometry, seed: 7 }
     }
 
-    fn get(&self, key: u64) -> Result<Option<u64>, Failure> {
-        let (index, key, mut value) = (self.index(), key.to_ne_bytes(), [0; 8]);
+    fn get(&self, key: u64) -> Outcome {
+        let (index, key, mut value) = (self.index(), key.to_ne_bytes(), [0; 16]);
         let found = index.find(index.bucket(&key), &key, &mut value)?;
-        Ok(found.map(|_| u64::from_ne_bytes(value)))
+        let (first, second) = (value[0], value[8]);
+        Ok(found.map(|_| if first == second { first } else { TORN }))
     }
 
-    fn change(&self, key: u64, new: Option<u64>) {
-        // A death releases it, as the kernel does.
-        let _held = self.stripe.lock().unwrap_or_else(|dead| dead.into_inner());
-        let (index, key, mut old) = (self.index(), key.to_ne_bytes(), [0; 8]);
+    fn change(&self, key: u64, new: Option<u8>) {
+        let held = self.stripe.lock().unwrap();
+        self.change_held(key, new);
+        drop(held);
+    }
+
+    /// Killed before one of its stores; the stripe is given back.
+    fn die_changing(&self, steps: u32, key: u64, new: Option<u8>) {
+        let held = self.stripe.lock().unwrap();
+        killed_after(Some(steps), || self.change_held(key, new));
+        drop(held);
+    }
+
+    fn change_held(&self, key: u64, new: Option<u8>) {
+        let (index, key, mut old) = (self.index(), key.to_ne_bytes(), [0; 16]);
         let bucket = index.bucket(&key);
         index.repair(self.geometry.stripe(bucket)).unwrap();
-        match (index.find(bucket, &key, &mut old).unwrap(), new) {
-            (Some(record), Some(new)) => index.record(record).write(&key, &new.to_ne_bytes()).unwrap(),
-            (None, Some(new)) => index.insert(bucket, &key, &new.to_ne_bytes()).unwrap(),
+        match (index.find(bucket, &key, &mut old).unwrap(), new.map(|new| [new; 16])) {
+            (Some(record), Some(new)) => index.record(record).write(&key, &new).unwrap(),
+            (None, Some(new)) => index.insert(bucket, &key, &new).unwrap(),
             (Some(record), None) => index.remove(bucket, record).unwrap(),
             (None, None) => {}
         }
     }
 }
 
+const TORN: u8 = 255;
+
 /// What the reader saw.
-type Outcome = Result<Option<u64>, Failure>;
+type Outcome = Result<Option<u8>, Failure>;
 type Model = fn() -> Outcome;
 
 fn outcomes(model: Model) -> BTreeSet<String> {
@@ -117,7 +131,7 @@ fn dead_writer<const STEPS: u32>() -> Outcome {
     let world = World::new(1);
     world.change(0, Some(1));
     read_beside(world, |world| {
-        killed_after(Some(STEPS), || world.change(0, Some(2)));
+        world.die_changing(STEPS, 0, Some(2));
         world.change(0, Some(3));
     })
 }
