@@ -9,7 +9,7 @@
 use super::layout::{Geometry, HINT};
 use super::memory::{Memory, hash};
 use super::record::{Record, Unread};
-use crate::ring::probe::{self, mutant, unless};
+use crate::ring::probe::{self, mutant};
 use crate::sync::Ordering;
 
 /// Times that a lookup starts again at the head, because a record under its feet was removed.
@@ -90,9 +90,7 @@ impl<'a> Index<'a> {
 
     #[inline(always)]
     fn head(&self, bucket: usize) -> u64 {
-        // SYNC(table-chain)
-        let order = unless("table: head not acquired", Ordering::Acquire);
-        self.memory.at(self.geometry.head(bucket)).load(order)
+        self.memory.at(self.geometry.head(bucket)).load(Ordering::Acquire) // SYNC(table-chain)
     }
 
     fn link(&self, record: usize) -> Option<Link> {
@@ -102,8 +100,7 @@ impl<'a> Index<'a> {
     /// One word of the chains, in order behind all that was stored before.
     fn put(&self, at: usize, word: u64) {
         probe::step();
-        let order = unless("table: chain not released", Ordering::Release);
-        self.memory.at(at).store(word, order); // SYNC(table-chain)
+        self.memory.at(at).store(word, Ordering::Release); // SYNC(table-chain)
     }
 
     /// Looks a key up without holding anything: copies its value and returns its record's index.

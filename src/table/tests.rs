@@ -240,6 +240,8 @@ fn every_rule_is_needed() {
     for rule in ["table: no intent", "table: written in place"] {
         assert!(with_mutant(rule, every_change_with_deaths).is_err(), "not missed when removed: {rule}");
     }
+    let rule = "table: bucket not checked";
+    assert!(with_mutant(rule, churn_hides_nothing).is_err(), "not missed when removed: {rule}");
 }
 
 /// What a reader does while others act between any two of its looks at the words.
