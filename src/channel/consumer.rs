@@ -15,8 +15,8 @@ use super::recovery::{self, Author};
 use super::status::Status;
 use crate::error::{Error, RecvError, RecvTimeoutError, Result, TryRecvError};
 use crate::layout::shared;
-use crate::park::Poll;
-use crate::ring::{Claim, Found, Index, Receiver, Shared, Side};
+use crate::park::{self, Poll};
+use crate::ring::{Claim, Found, Index, Obstacle, Receiver, Shared, Side};
 use crate::sync::Ordering;
 
 /// Receives messages from a channel; a participant from its making to its drop.
@@ -125,12 +125,18 @@ impl Consumer {
         Ok(claimed)
     }
 
-    /// Claims the next message: skips tombstones, which are freed like messages.
+    /// Claims the next message.
     #[inline]
     fn take(&mut self, patience: Patience) -> Result<(Claim, Found), Stop> {
         self.participant.begin()?;
+        let claim = self.claim(1, patience)?;
+        self.look_at(claim, patience)
+    }
+
+    /// The message of a claim, or the next one: skips tombstones, which are freed like messages.
+    #[inline]
+    fn look_at(&mut self, mut claim: Claim, patience: Patience) -> Result<(Claim, Found), Stop> {
         for skipped in 1u32.. {
-            let mut claim = self.claim(1, patience)?;
             if let Some(found) = self.participant.end.look(self.participant.channel.mem(), &mut claim) {
                 return match self.check(&found) {
                     Ok(()) => Ok((claim, found)),
@@ -143,6 +149,7 @@ impl Consumer {
             let unknown = self.message_size();
             self.release(&mut claim, unknown);
             self.participant.still(patience, skipped)?;
+            claim = self.claim(1, patience)?;
         }
         Err(Stop::WouldBlock) // after four thousand million tombstones
     }
@@ -183,7 +190,36 @@ impl Consumer {
         if buffer.len() < needed {
             return Err(Stop::Failed(Error::BufferTooSmall { len: buffer.len(), needed }));
         }
-        let (mut claim, found) = self.take(patience)?;
+        self.participant.begin()?;
+        let Participant { channel, end, .. } = &mut self.participant;
+        let mem = channel.mem();
+        let by_steps =
+            || channel.header.scrub || park::sleepers(mem, Side::Consumers).load(Ordering::Relaxed) != 0;
+        let received = end.recv(mem, by_steps, |position, found| {
+            // False, and nothing copied, if it is longer than a message can be.
+            buffer.get_mut(..found.len as usize).is_some_and(|b| mem.read_payload_into(position, 0, b))
+        });
+        match received {
+            Ok(found) => {
+                self.participant.wake(Side::Producers);
+                Ok(Received { len: found.len as usize, tag: found.tag, attempt: found.attempt })
+            }
+            Err(obstacle) => self.recv_by_steps(obstacle, buffer, patience),
+        }
+    }
+
+    /// Goes on where `recv_buffer` did not get through in one go.
+    #[cold]
+    fn recv_by_steps(
+        &mut self,
+        obstacle: Obstacle,
+        buffer: &mut [u8],
+        patience: Patience,
+    ) -> Result<Received, Stop> {
+        let participant = &mut self.participant;
+        let claim = participant.overcome(obstacle, patience, |p| p.end.claim(p.channel.mem(), 1))?;
+        participant.chain();
+        let (mut claim, found) = self.look_at(claim, patience)?;
         let len = found.len as usize;
         self.participant.channel.mem().read_payload_into(claim.position(), 0, &mut buffer[..len]);
         self.release(&mut claim, len);

@@ -11,8 +11,9 @@ use super::lifecycle::Lock;
 use super::participant::{End, Participant, Patience, Stop};
 use super::status::Status;
 use crate::error::{Error, Result, SendError, SendTimeoutError, TrySendError};
-use crate::park::Poll;
-use crate::ring::{Claim, Index, Sender, Shared, Side};
+use crate::park::{self, Poll};
+use crate::ring::{Claim, Index, Obstacle, Sender, Shared, Side};
+use crate::sync::Ordering;
 
 /// Sends messages into a channel; a participant from its making to its drop.
 ///
@@ -142,21 +143,38 @@ impl Producer {
     }
 
     #[inline]
-    fn fill_and_publish(&mut self, claim: &mut Claim, tag: u32, data: &[u8]) {
-        let participant = &mut self.participant;
-        let mem = participant.channel.mem();
-        // The length was checked against the geometry, so the copy is within the slot.
-        let _fits = mem.write_payload(claim.position(), 0, data);
-        participant.end.publish(mem, claim, data.len() as u32, tag);
-    }
-
-    #[inline]
     fn send_one(&mut self, tag: u32, data: &[u8], patience: Patience) -> Result<(), Stop> {
         self.participant.begin()?;
         self.check_len(data.len())?;
-        let mut claim = self.claim(1, patience)?;
-        self.fill_and_publish(&mut claim, tag, data);
+        let Participant { channel, end, .. } = &mut self.participant;
+        let mem = channel.mem();
+        let others_sleep = || park::sleepers(mem, Side::Producers).load(Ordering::Relaxed) != 0;
+        let sent = end.send(mem, (data.len() as u32, tag), others_sleep, |position| {
+            // The length was checked against the geometry, so the copy is within the slot.
+            let _fits = mem.write_payload(position, 0, data);
+        });
+        if let Err(obstacle) = sent {
+            self.send_by_steps(obstacle, tag, data, patience)?;
+        }
         self.participant.wake(Side::Consumers);
+        Ok(())
+    }
+
+    /// Goes on where `send_one` did not get through in one go.
+    #[cold]
+    fn send_by_steps(
+        &mut self,
+        obstacle: Obstacle,
+        tag: u32,
+        data: &[u8],
+        patience: Patience,
+    ) -> Result<(), Stop> {
+        let participant = &mut self.participant;
+        let mut claim = participant.overcome(obstacle, patience, |p| p.end.claim(p.channel.mem(), 1))?;
+        participant.chain();
+        let mem = participant.channel.mem();
+        let _fits = mem.write_payload(claim.position(), 0, data); // as above
+        participant.end.publish(mem, &mut claim, data.len() as u32, tag);
         Ok(())
     }
 

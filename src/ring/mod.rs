@@ -39,7 +39,7 @@ mod tests;
 #[cfg(any(all(test, not(loom)), fuzzing))]
 mod world;
 
-pub(crate) use ends::{Receiver, Sender};
+pub(crate) use ends::{Obstacle, Receiver, Sender};
 pub(crate) use inspect::{holds, traffic};
 #[cfg(all(test, not(loom)))]
 pub(crate) use probe::meddled;

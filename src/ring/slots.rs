@@ -158,6 +158,19 @@ impl Shared {
         if !fits(&self.geometry, at, bytes.len()) {
             return false;
         }
+        if (at | bytes.len()) % WORD != 0 {
+            self.write_part(position, at, bytes);
+            return true;
+        }
+        for (chunk, word) in bytes.chunks_exact(WORD).zip(self.words(position, at)) {
+            word.store(u64::from_ne_bytes(padded(chunk)), Ordering::Relaxed);
+        }
+        true
+    }
+
+    /// Likewise where it fits, and the first or last word may be written in part.
+    #[inline(never)]
+    fn write_part(&self, position: u64, at: usize, bytes: &[u8]) {
         let (mut words, mut bytes) = (self.words(position, at), bytes);
         let skew = at % WORD;
         if let (1.., [word, behind @ ..], false) = (skew, words, bytes.is_empty()) {
@@ -177,7 +190,6 @@ impl Shared {
         for (chunk, word) in whole.zip(words) {
             word.store(u64::from_ne_bytes(padded(chunk)), Ordering::Relaxed);
         }
-        true
     }
 
     /// Copies out of a slot's payload from byte `at` on; false, and nothing copied, where it does not fit.
@@ -188,6 +200,19 @@ impl Shared {
         if !fits(&self.geometry, at, bytes.len()) {
             return false;
         }
+        if (at | bytes.len()) % WORD != 0 {
+            self.read_part(position, at, bytes);
+            return true;
+        }
+        for (chunk, word) in bytes.chunks_exact_mut(WORD).zip(self.words(position, at)) {
+            fill(chunk, &word.load(Ordering::Relaxed).to_ne_bytes());
+        }
+        true
+    }
+
+    /// Likewise where it fits, and the first or last word may be read in part.
+    #[inline(never)]
+    fn read_part(&self, position: u64, at: usize, bytes: &mut [MaybeUninit<u8>]) {
         let (mut words, mut bytes) = (self.words(position, at), bytes);
         let skew = at % WORD;
         if let (1.., [word, behind @ ..]) = (skew, words) {
@@ -203,7 +228,6 @@ impl Shared {
         if let (false, Some(word)) = (last.is_empty(), words.get(count)) {
             fill(last, &word.load(Ordering::Relaxed).to_ne_bytes());
         }
-        true
     }
 
     /// Zeroes the first `len` bytes of a slot's payload, and what its meta word says. By whoever has claimed the slot.
