@@ -318,6 +318,19 @@ impl Consumer {
         let mut skipped = 0u32;
         while batch.is_empty() && max > 0 {
             let mut claim = self.claim(want, patience)?;
+            let most = self.message_size();
+            let Participant { channel, end, .. } = &mut self.participant;
+            if !channel.header.scrub {
+                let mem = channel.mem();
+                end.recv_claimed(mem, &mut claim, |position, found| {
+                    let len = found.len as usize;
+                    if len <= most {
+                        mem.append_payload(position, len, batch.make_room(*found));
+                    }
+                    len <= most
+                });
+            }
+            // What is left of it: all, if it is to be scrubbed; or what begins with a defect.
             while claim.len() > 0 {
                 let Participant { channel, end, .. } = &mut self.participant;
                 let mut written = channel.header.geometry.message_size();

@@ -279,15 +279,17 @@ impl Producer {
         self.participant.count(claimed);
         // In the handle, so that a panic of the caller's `as_ref` leaves no claim behind that nobody ends.
         self.participant.pending = Some(claim);
-        for message in &messages[..claimed] {
-            let data = message.as_ref();
-            // An `as_ref` that changes its mind must not write past the slot.
-            let data = data.get(..max).unwrap_or(data);
-            let Participant { channel, end, pending, .. } = &mut self.participant;
-            if let Some(claim) = pending {
-                let _fits = channel.mem().write_payload(claim.position(), 0, data);
-                end.publish(channel.mem(), claim, data.len() as u32, 0);
-            }
+        let Participant { channel, end, pending, .. } = &mut self.participant;
+        if let Some(claim) = pending {
+            let mem = channel.mem();
+            let mut messages = messages.iter();
+            end.send_claimed(mem, claim, |position| {
+                let data = messages.next().map_or(&[][..], |message| message.as_ref());
+                // An `as_ref` that changes its mind must not write past the slot.
+                let data = data.get(..max).unwrap_or(data);
+                let _fits = mem.write_payload(position, 0, data);
+                data.len() as u32
+            });
         }
         self.participant.pending = None;
         self.participant.wake(Side::Consumers);

@@ -63,6 +63,22 @@ impl Sender {
         })
     }
 
+    /// Publishes all slots of a claim, one after the other: `fill` writes each payload and says how long it is.
+    #[inline]
+    pub(crate) fn send_claimed(
+        &mut self,
+        shared: &Shared,
+        claim: &mut Claim,
+        mut fill: impl FnMut(u64) -> u32,
+    ) {
+        either!(self, end => {
+            while claim.len() > 0 {
+                let len = fill(claim.position());
+                end.publish(shared, claim, len, 0);
+            }
+        })
+    }
+
     /// Publishes the claim's next slot, whose payload is written. Nothing if the claim is used up.
     #[inline]
     pub(crate) fn publish(&mut self, shared: &Shared, claim: &mut Claim, len: u32, tag: u32) {
@@ -126,6 +142,26 @@ impl Receiver {
                     Ok(found)
                 }
                 _ => Err(Obstacle::Claimed(claim)),
+            }
+        })
+    }
+
+    /// Takes all messages of a claim, one after the other: `copy` reads each payload. Stops where it refuses.
+    #[inline]
+    pub(crate) fn recv_claimed(
+        &mut self,
+        shared: &Shared,
+        claim: &mut Claim,
+        mut copy: impl FnMut(u64, &Found) -> bool,
+    ) {
+        either!(self, end => {
+            while claim.len() > 0 {
+                if let Some(found) = end.look(shared, claim) {
+                    if !copy(claim.position(), &found) {
+                        return;
+                    }
+                }
+                end.release(shared, claim);
             }
         })
     }
