@@ -243,6 +243,23 @@ impl Consumer {
     ///
     /// # Errors
     /// `Empty`; otherwise as [`Consumer::recv`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use semring::Options;
+    /// # let name = format!("try-recv-doc-{}", std::process::id());
+    /// # let mut producer = Options::new().capacity(8).message_size(16).producer(&name)?;
+    /// # let mut consumer = Options::new().consumer(&name)?;
+    /// use semring::TryRecvError;
+    ///
+    /// assert_eq!(consumer.try_recv(), Err(TryRecvError::Empty));
+    /// producer.send(b"now")?;
+    /// assert_eq!(&*consumer.try_recv()?, b"now");
+    /// drop(producer);
+    /// assert_eq!(consumer.try_recv(), Err(TryRecvError::Disconnected));
+    /// # consumer.channel().remove()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_recv(&mut self) -> Result<Message, TryRecvError> {
         self.recv_message(Patience::None).map_err(try_recv_error)
     }
@@ -251,6 +268,22 @@ impl Consumer {
     ///
     /// # Errors
     /// `Timeout`; otherwise as [`Consumer::recv`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use semring::Options;
+    /// # let name = format!("timeout-doc-{}", std::process::id());
+    /// # let mut producer = Options::new().capacity(8).message_size(16).producer(&name)?;
+    /// # let mut consumer = Options::new().consumer(&name)?;
+    /// use std::time::Duration;
+    ///
+    /// use semring::RecvTimeoutError;
+    ///
+    /// let nothing = consumer.recv_timeout(Duration::from_millis(5));
+    /// assert_eq!(nothing, Err(RecvTimeoutError::Timeout));
+    /// # consumer.channel().remove()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Message, RecvTimeoutError> {
         self.recv_message(Patience::lasting(timeout)).map_err(recv_timeout_error)
     }
@@ -362,6 +395,21 @@ impl Consumer {
     ///
     /// # Errors
     /// As [`Consumer::recv`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use semring::Options;
+    /// # let name = format!("lease-doc-{}", std::process::id());
+    /// # let mut producer = Options::new().capacity(8).message_size(16).producer(&name)?;
+    /// # let mut consumer = Options::new().consumer(&name)?;
+    /// producer.send(b"work")?;
+    /// consumer.lease()?.retry(); // could not: another consumer, or we again
+    /// let lease = consumer.lease()?;
+    /// assert_eq!((lease.to_vec(), lease.attempt()), (b"work".to_vec(), 2));
+    /// lease.ack();
+    /// # consumer.channel().remove()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn lease(&mut self) -> Result<Lease<'_>, RecvError> {
         self.lease_with(Patience::Forever).map_err(recv_error)
     }
@@ -403,6 +451,19 @@ impl Consumer {
     ///
     /// # Errors
     /// [`Error::NoRoom`] (always for SPSC), [`Error::Removed`], [`Error::LockBusy`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use semring::Options;
+    /// # let name = format!("clone-doc-{}", std::process::id());
+    /// # let mut producer = Options::new().capacity(8).message_size(16).producer(&name)?;
+    /// # let mut consumer = Options::new().consumer(&name)?;
+    /// let mut other = consumer.try_clone()?; // for another thread
+    /// producer.send_batch(&["one", "two"])?;
+    /// assert_ne!(consumer.recv()?.data, other.recv()?.data);
+    /// # consumer.channel().remove()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_clone(&self) -> Result<Self> {
         Ok(Self { participant: self.participant.try_clone()?, _not_sync: std::marker::PhantomData })
     }

@@ -192,6 +192,18 @@ impl Producer {
     ///
     /// # Errors
     /// As [`Producer::send`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use semring::Options;
+    /// # let name = format!("tagged-doc-{}", std::process::id());
+    /// # let mut producer = Options::new().capacity(8).message_size(16).producer(&name)?;
+    /// # let mut consumer = Options::new().consumer(&name)?;
+    /// producer.send_tagged(3, b"of type 3")?;
+    /// assert_eq!(consumer.recv()?.tag, 3);
+    /// # consumer.channel().remove()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn send_tagged(&mut self, tag: u32, data: &[u8]) -> Result<(), SendError> {
         self.send_one(tag, data, Patience::Forever).map_err(send_error)
@@ -201,6 +213,20 @@ impl Producer {
     ///
     /// # Errors
     /// `Full`; otherwise as [`Producer::send`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use semring::Options;
+    /// # let name = format!("try-send-doc-{}", std::process::id());
+    /// # let mut producer = Options::new().capacity(8).message_size(16).producer(&name)?;
+    /// # let mut consumer = Options::new().consumer(&name)?;
+    /// use semring::TrySendError;
+    ///
+    /// while producer.try_send(b"more").is_ok() {}
+    /// assert_eq!(producer.try_send(b"x"), Err(TrySendError::Full(())));
+    /// # consumer.channel().remove()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn try_send(&mut self, data: &[u8]) -> Result<(), TrySendError> {
         self.try_send_tagged(0, data)
@@ -236,6 +262,18 @@ impl Producer {
     ///
     /// # Errors
     /// As [`Producer::send`], with the number of messages sent before.
+    ///
+    /// # Examples
+    /// ```
+    /// # use semring::Options;
+    /// # let name = format!("send-batch-doc-{}", std::process::id());
+    /// # let mut producer = Options::new().capacity(8).message_size(16).producer(&name)?;
+    /// # let mut consumer = Options::new().consumer(&name)?;
+    /// producer.send_batch(&["one", "two", "three"])?;
+    /// assert_eq!(consumer.try_iter().count(), 3);
+    /// # consumer.channel().remove()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn send_batch<M: AsRef<[u8]>>(&mut self, messages: &[M]) -> Result<(), SendBatchError> {
         let mut sent = 0;
         while sent < messages.len() {
@@ -301,6 +339,20 @@ impl Producer {
     ///
     /// # Errors
     /// As [`Producer::send`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use semring::Options;
+    /// # let name = format!("reserve-doc-{}", std::process::id());
+    /// # let mut producer = Options::new().capacity(8).message_size(16).producer(&name)?;
+    /// # let mut consumer = Options::new().consumer(&name)?;
+    /// let mut grant = producer.reserve(5)?;
+    /// grant.write(0, b"hello")?;
+    /// grant.commit(); // dropped instead, nothing is sent
+    /// assert_eq!(&*consumer.recv()?, b"hello");
+    /// # consumer.channel().remove()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn reserve(&mut self, len: usize) -> Result<Grant<'_>, SendError> {
         self.reserve_with(len, Patience::Forever).map_err(send_error)
     }

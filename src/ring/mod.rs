@@ -66,6 +66,20 @@ impl Index {
 }
 
 /// Which ring a channel has; chosen at creation. The discriminants are the format.
+///
+/// # Examples
+/// ```
+/// use semring::{Error, Kind, Options};
+///
+/// # let name = format!("kind-doc-{}", std::process::id());
+/// let options = Options::new().kind(Kind::Spsc);
+/// let producer = options.producer(&name)?;
+/// assert!(matches!(options.producer(&name), Err(Error::NoRoom { .. }))); // one at a time
+/// drop(producer);
+/// let successor = options.producer(&name)?;
+/// # successor.channel().remove()?;
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Kind {
