@@ -130,6 +130,12 @@ pub(crate) fn fork(run: impl FnOnce() -> i32) -> i32 {
     pid
 }
 
+/// Leaves a namespace for a new one; false if we may not.
+pub(crate) fn unshare(flags: i32) -> bool {
+    // SAFETY: integers only.
+    unsafe { libc::unshare(flags) == 0 }
+}
+
 /// The exit status of a forked child, or minus the signal that ended it.
 pub(crate) fn wait(pid: i32) -> i32 {
     let mut status = 0;
