@@ -2,14 +2,20 @@
 
 #![allow(missing_docs)] // a binary: `--help` is its documentation
 
+mod create;
 mod demo;
 mod failure;
+mod listing;
+mod ls;
 mod options;
+mod peek;
 mod recv;
 mod rm;
 mod send;
 mod signals;
+mod stat;
 mod summary;
+mod text;
 mod torture;
 
 use std::process::ExitCode;
@@ -49,6 +55,10 @@ enum Command {
     Demo(demo::Demo),
     Send(send::Send),
     Recv(recv::Recv),
+    Ls(ls::Ls),
+    Stat(stat::Stat),
+    Peek(peek::Peek),
+    Create(create::Create),
     Rm(rm::Rm),
     Torture(torture::Torture),
     #[command(name = demo::WORKER, hide = true)]
@@ -61,6 +71,10 @@ fn main() -> ExitCode {
         Command::Demo(demo) => demo.run(cli.json),
         Command::Send(send) => send.run(cli.json),
         Command::Recv(recv) => recv.run(cli.json),
+        Command::Ls(ls) => ls.run(cli.json),
+        Command::Stat(stat) => stat.run(cli.json),
+        Command::Peek(peek) => peek.run(cli.json),
+        Command::Create(create) => create.run(cli.json),
         Command::Rm(rm) => rm.run(cli.json),
         Command::Torture(torture) => torture.run(cli.json),
         Command::DemoWorker(worker) => worker.run(),
