@@ -175,7 +175,12 @@ pub(crate) fn whose(mapping: &Mapping, id: i32) -> Result<(String, i32)> {
         return Err(Error::Version { found: version, expected: layout::VERSION });
     }
     let name = read_name(mapping, at::NAME).1.ok_or_else(|| foreign("an unreadable name"))?;
-    Ok((name, word(mapping, at::SEMID) as u32 as i32))
+    Ok((name, set_id(mapping)))
+}
+
+/// The semaphore set that the header names.
+pub(crate) fn set_id(mapping: &Mapping) -> i32 {
+    word(mapping, at::SEMID) as u32 as i32
 }
 
 /// Judges a segment. `set_id` is the set that its key leads to.

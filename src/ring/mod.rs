@@ -15,6 +15,8 @@ mod ends;
 mod evidence;
 mod inspect;
 mod mpmc;
+#[cfg(not(all(test, loom)))]
+mod peek;
 pub(crate) mod probe;
 mod recover;
 #[cfg(not(all(test, loom)))]
@@ -41,6 +43,8 @@ mod world;
 
 pub(crate) use ends::{Obstacle, Receiver, Sender};
 pub(crate) use inspect::{holds, traffic};
+#[cfg(not(all(test, loom)))]
+pub(crate) use peek::{Seen, peek, waiting};
 #[cfg(all(test, not(loom)))]
 pub(crate) use probe::meddled;
 pub(crate) use recover::{Author, Settled, adopt_given, offers, settle};

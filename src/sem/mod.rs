@@ -248,7 +248,16 @@ impl Set {
     ///
     /// As [`p`](Self::p).
     pub fn p_timeout(&self, i: usize, timeout: Duration) -> Result<bool> {
-        self.wait(&[sembuf(self.index(i)?, -1, 0)], clock::deadline(timeout))
+        self.p_by_timeout(i, 1, timeout)
+    }
+
+    /// P by `amount` that waits no longer than `timeout`: `false`, and nothing taken, if that is over.
+    ///
+    /// # Errors
+    ///
+    /// As [`p_by`](Self::p_by).
+    pub fn p_by_timeout(&self, i: usize, amount: u16, timeout: Duration) -> Result<bool> {
+        self.wait(&[sembuf(self.index(i)?, -units(amount)?, 0)], clock::deadline(timeout))
     }
 
     /// P that the kernel takes back (adds 1 again) when this process dies without [`v_undo`](Self::v_undo).
