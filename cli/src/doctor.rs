@@ -212,7 +212,8 @@ mod tests {
     #[test]
     fn each_thing_that_would_go_wrong_is_named_with_its_remedy() {
         let size = Facts::healthy().size;
-        let cases: [(&str, &str, fn(&mut Facts)); 10] = [
+        type Change = fn(&mut Facts);
+        let cases: [(&str, &str, Change); 10] = [
             ("shmmax", "kernel.shmmax=", |f| f.shmmax = Some(f.size - 1)),
             ("shmall", "kernel.shmall=", |f| f.shmall = Some(f.segments_pages + 1)),
             ("shmmni", "kernel.shmmni=4096", |f| f.shmmni = Some(f.segments)),

@@ -120,7 +120,7 @@ fn remove_ipc(configuration: &str) -> bool {
     let values = configuration
         .lines()
         .filter_map(|line| line.trim().strip_prefix("RemoveIPC")?.trim_start().strip_prefix('='));
-    let last = values.map(|value| value.trim().to_ascii_lowercase()).last();
+    let last = values.map(|value| value.trim().to_ascii_lowercase()).next_back();
     !matches!(last.as_deref(), Some("no" | "false" | "off" | "0" | "n" | "f"))
 }
 
