@@ -8,6 +8,17 @@ use std::fmt;
 use std::io;
 
 /// A failed system call: what was called with which arguments, what the kernel answered and what to do about it.
+///
+/// # Examples
+/// ```
+/// use semring::Error;
+/// use semring::segment::{Key, SegmentOptions};
+///
+/// match SegmentOptions::new().size(isize::MAX as usize).create(Key::Private) {
+///     Err(Error::Os(e)) => eprintln!("{e}"), // the call, its arguments, the reason and the remedy
+///     other => panic!("{other:?}"),
+/// }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct OsError {
     /// Name of the system call, as in section 2 of the manual.
@@ -36,6 +47,17 @@ impl fmt::Debug for OsError {
 impl std::error::Error for OsError {}
 
 /// Everything that can go wrong but the ordinary answers of a channel (full, empty, disconnected, timeout).
+///
+/// # Examples
+/// ```
+/// use std::io;
+///
+/// use semring::{Error, Options};
+///
+/// let error = Options::new().open("nobody-has-made-this-one").unwrap_err();
+/// assert!(matches!(&error, Error::NotFound { .. }));
+/// assert_eq!(io::Error::from(error).kind(), io::ErrorKind::NotFound);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {

@@ -68,9 +68,9 @@ pub use ring::hostile;
 
 #[cfg(not(all(test, loom)))]
 pub use channel::{
-    Batch, BatchMessage, Canceller, Channel, Consumer, Grant, IntoIter, Iter, Lease, Message, Observer,
-    Options, ParticipantStatus, Producer, Received, Role, SendBatchError, Status, TryIter, TypedConsumer,
-    TypedProducer, WakeMode, WhenNoConsumer,
+    Batch, BatchMessage, Canceller, Channel, Condition, Consumer, Found, Grant, IntoIter, Iter, Lease,
+    Message, Observer, Options, ParticipantStatus, Peeked, Producer, Received, Role, SendBatchError, Status,
+    TryIter, TypedConsumer, TypedProducer, WakeMode, WhenNoConsumer, channels,
 };
 #[cfg(not(all(test, loom)))]
 pub use table::{Iter as TableIter, Table, TableOptions};

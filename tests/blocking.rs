@@ -202,7 +202,7 @@ fn stopped_and_continued() {
             consumer.is_silent();
         }
         // A stopped process is not a dead one: its peer waits, and gets no broken pipe.
-        consumer.signal(libc::SIGSTOP);
+        consumer.stop();
         producer.expect("send 1", "ok");
         producer.tell("send 2");
         asleep(&name, producer.pid());
@@ -222,7 +222,7 @@ fn a_stopped_sleeper_holds_up_nobody() {
     let mut producer = Puppet::with(&format!("producer {name}"));
     consumers.iter_mut().for_each(|c| c.tell("recv"));
     consumers.iter().for_each(|c| asleep(&name, c.pid()));
-    consumers[0].signal(libc::SIGSTOP);
+    consumers[0].stop();
     producer.expect("send_range 0 2", "ok");
     let mut got = [consumers[1].answer(), consumers[2].answer()];
     got.sort();

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use common::child::{self, Child};
@@ -168,4 +169,60 @@ fn what_cannot_be_observed() {
     assert!(matches!(observe_as(&name, Options::new()), Err(Error::Version { found: 9, .. })));
     memory.write(0, &[0; 8]).expect("magic");
     assert!(matches!(observe_as(&name, Options::new()), Err(Error::Foreign { .. })));
+}
+
+/// While others send and receive as fast as they can, what is seen is a message as it was sent, under its number.
+#[test]
+fn what_is_peeked_at_is_never_torn() {
+    const MESSAGES: u64 = 4_000;
+    for (kind, scrub) in KINDS.into_iter().flat_map(|kind| [(kind, false), (kind, true)]) {
+        let name = Name::new("peeked");
+        let options = Options::new().kind(kind).capacity(4).message_size(512).scrub(scrub);
+        let mut consumer = options.consumer(&name).expect("consumer");
+        let mut producer = options.producer(&name).expect("producer");
+        let observer = Options::new().observe(&name).expect("observe");
+        let mut seen = 0_usize;
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for number in 0..MESSAGES {
+                    producer.send(&[number as u8; 512][..256 + number as usize % 256]).expect("send");
+                }
+            });
+            let receiving = scope.spawn(move || while consumer.recv().is_ok() {});
+            while !receiving.is_finished() {
+                for message in observer.peek(usize::MAX, usize::MAX).expect("peek") {
+                    let (number, bytes) = (message.number, &message.bytes);
+                    assert_eq!(message.len as u64, 256 + number % 256);
+                    assert_eq!(bytes.len(), message.len);
+                    assert!(bytes.iter().all(|&byte| byte == number as u8), "{kind:?} {number}: {bytes:?}");
+                    seen += 1;
+                }
+            }
+        });
+        assert!(seen > 0, "{kind:?}");
+    }
+}
+
+/// The length in a slot is anybody's word.
+#[test]
+fn peeking_at_a_corrupt_length_is_an_error() {
+    for kind in KINDS {
+        let name = Name::new("peeked-corrupt");
+        let mut producer = small(kind, 4).producer(&name).expect("producer");
+        producer.send(b"ordinary").expect("send");
+        let memory =
+            Segment::from_id(name.segment().expect("segment")).and_then(|s| s.attach()).expect("attach");
+        let slots = 2048 + 256 * producer.status().expect("status").limit;
+        // The META word of the first slot: length low, tag high.
+        memory.word(slots.next_multiple_of(128) + 8).expect("word").store(u64::MAX, Ordering::Relaxed);
+        let observer = Options::new().observe(&name).expect("observe");
+        match observer.peek(1, usize::MAX) {
+            Err(Error::Corrupt { what: "message length", found, .. }) => {
+                assert_eq!(found, u64::from(u32::MAX))
+            }
+            other => panic!("{other:?}"),
+        }
+        producer.channel().remove().expect("remove");
+        assert_eq!(observer.peek(1, 1), Err(Error::Removed));
+    }
 }

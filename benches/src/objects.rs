@@ -2,11 +2,12 @@
 //! sample ends, and on Ctrl-C.
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use semring::Options;
 
@@ -20,6 +21,7 @@ enum Object {
     Semaphores(i32),
     /// Files in /dev/shm whose names begin so.
     SharedFiles(String),
+    Directory(PathBuf),
 }
 
 impl Object {
@@ -44,6 +46,9 @@ impl Object {
             Object::Semaphores(id) => unsafe {
                 libc::semctl(*id, 0, libc::IPC_RMID);
             },
+            Object::Directory(path) => {
+                let _ = std::fs::remove_dir_all(path);
+            }
             Object::SharedFiles(prefix) => remove_files(Path::new("/dev/shm"), prefix),
         }
     }
@@ -71,8 +76,11 @@ fn live() -> MutexGuard<'static, Live> {
 
 impl Live {
     fn clear(&mut self) {
+        for child in &self.children {
+            let _ = kill(Pid::from_raw(*child), Signal::SIGKILL);
+        }
         for child in self.children.drain(..) {
-            let _ = kill(Pid::from_raw(child), Signal::SIGKILL);
+            let _ = waitpid(Pid::from_raw(child), None); // or somebody else has waited for it
         }
         self.objects.drain(..).for_each(|object| object.remove());
     }
@@ -110,6 +118,13 @@ impl Objects {
             Some(live) => live.objects.push(object),
             None => live().objects.push(object),
         }
+    }
+
+    /// A directory in memory, for this sample only.
+    pub fn directory(&mut self, path: PathBuf) -> std::io::Result<()> {
+        std::fs::create_dir(&path)?;
+        self.note(Object::Directory(path));
+        Ok(())
     }
 
     pub fn child(&mut self, child: &Child) {

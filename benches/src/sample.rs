@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -44,14 +45,11 @@ pub fn take(spec: &Spec) -> Result<Sample, String> {
 
 fn run(spec: &Spec) -> Result<Vec<Outcome>, Box<dyn std::error::Error>> {
     static SAMPLES: AtomicU64 = AtomicU64::new(0);
-    let dir = tempfile::Builder::new().prefix("semring-bench-").tempdir_in("/dev/shm")?;
-    let number = SAMPLES.fetch_add(1, Ordering::Relaxed);
-    let mut spec = Spec {
-        name: format!("semring-bench-{}-{number}", std::process::id()),
-        dir: dir.path().to_string_lossy().into_owned(),
-        ..spec.clone()
-    };
+    let name = format!("semring-bench-{}-{}", std::process::id(), SAMPLES.fetch_add(1, Ordering::Relaxed));
+    let dir = format!("/dev/shm/{name}");
     let mut objects = Objects::new();
+    objects.directory(PathBuf::from(&dir))?;
+    let mut spec = Spec { name, dir, ..spec.clone() };
     let stage = shared_memory(Stage::BYTES)?;
     spec.stage = stage.as_raw_fd();
     rivals::prepare(&mut spec, &mut objects)?;

@@ -2,15 +2,26 @@
 
 #![allow(missing_docs)] // a binary: `--help` is its documentation
 
+mod completions;
+mod create;
 mod demo;
+mod doctor;
 mod failure;
+mod listing;
+mod lock;
+mod ls;
 mod options;
+mod peek;
 mod recv;
 mod rm;
+mod sem;
 mod send;
 mod signals;
+mod stat;
 mod summary;
+mod text;
 mod torture;
+mod waiting;
 
 use std::process::ExitCode;
 
@@ -26,7 +37,7 @@ use failure::Failure;
 /// is killed has left like any other, and what it did not finish goes to another one.
 #[derive(Parser)]
 #[command(name = "semring", version, after_help = EXAMPLES, after_long_help = EXAMPLES)]
-struct Cli {
+pub(crate) struct Cli {
     /// Print the result as one JSON object (recv: on standard error)
     #[arg(long, global = true)]
     json: bool,
@@ -49,8 +60,17 @@ enum Command {
     Demo(demo::Demo),
     Send(send::Send),
     Recv(recv::Recv),
+    Ls(ls::Ls),
+    Stat(stat::Stat),
+    Peek(peek::Peek),
+    Create(create::Create),
     Rm(rm::Rm),
+    Lock(lock::Lock),
+    Sem(sem::Sem),
+    Doctor(doctor::Doctor),
     Torture(torture::Torture),
+    Completions(completions::Completions),
+    Man(completions::Man),
     #[command(name = demo::WORKER, hide = true)]
     DemoWorker(demo::worker::Worker),
 }
@@ -61,14 +81,26 @@ fn main() -> ExitCode {
         Command::Demo(demo) => demo.run(cli.json),
         Command::Send(send) => send.run(cli.json),
         Command::Recv(recv) => recv.run(cli.json),
+        Command::Ls(ls) => ls.run(cli.json),
+        Command::Stat(stat) => stat.run(cli.json),
+        Command::Peek(peek) => peek.run(cli.json),
+        Command::Create(create) => create.run(cli.json),
         Command::Rm(rm) => rm.run(cli.json),
+        Command::Lock(lock) => lock.run(cli.json),
+        Command::Sem(sem) => sem.run(cli.json),
+        Command::Doctor(doctor) => doctor.run(cli.json),
+        Command::Completions(completions) => completions.run(),
+        Command::Man(man) => man.run(),
         Command::Torture(torture) => torture.run(cli.json),
         Command::DemoWorker(worker) => worker.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { status, message }) => {
-            eprintln!("semring: {message}");
+            // A command that ran under `lock` has said itself what went wrong.
+            if !message.is_empty() {
+                eprintln!("semring: {message}");
+            }
             ExitCode::from(status)
         }
     }

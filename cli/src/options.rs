@@ -13,6 +13,28 @@ pub(crate) struct ChannelOptions {
     /// Name of the channel, or its key as ipcs prints it (0x...)
     pub(crate) name: Key,
 
+    #[command(flatten)]
+    properties: Properties,
+
+    /// Never create the channel: fail if it does not exist
+    #[arg(long)]
+    existing: bool,
+
+    /// Accept a channel that another user created (else only one of ours or root's)
+    #[arg(long)]
+    any_owner: bool,
+
+    /// Leave the channel in place at the end, even if it is empty and nobody else has it open
+    #[arg(long)]
+    pub(crate) keep: bool,
+
+    #[command(flatten)]
+    framing: FramingOptions,
+}
+
+/// What a channel is to be like if it has to be created.
+#[derive(Args, Debug)]
+pub(crate) struct Properties {
     /// spsc: one sender and one receiver at a time, fastest; mpmc: several of each [default: mpmc]
     #[arg(long, value_enum, help_heading = CREATE)]
     kind: Option<KindName>,
@@ -36,21 +58,6 @@ pub(crate) struct ChannelOptions {
     /// When the last receiver is gone, senders wait for another instead of ending with a broken pipe
     #[arg(long, help_heading = CREATE)]
     wait: bool,
-
-    /// Never create the channel: fail if it does not exist
-    #[arg(long)]
-    existing: bool,
-
-    /// Accept a channel that another user created (else only one of ours or root's)
-    #[arg(long)]
-    any_owner: bool,
-
-    /// Leave the channel in place at the end, even if it is empty and nobody else has it open
-    #[arg(long)]
-    pub(crate) keep: bool,
-
-    #[command(flatten)]
-    framing: FramingOptions,
 }
 
 const CREATE: &str = "Channel, if it has to be created (else it must be like this)";
@@ -93,7 +100,7 @@ impl ChannelOptions {
     pub(crate) fn open<T>(&self, join: impl Fn(&Options, &Key) -> semring::Result<T>) -> semring::Result<T> {
         let said = self.said();
         let Framing::Chunks(bytes) = self.framing() else { return join(&said, &self.name) };
-        if self.size.is_some() || self.existing {
+        if self.properties.size.is_some() || self.existing {
             return join(&said, &self.name);
         }
         loop {
@@ -110,6 +117,20 @@ impl ChannelOptions {
     }
 
     fn said(&self) -> Options {
+        let mut options = self.properties.options();
+        if self.existing {
+            options = options.existing();
+        }
+        if self.any_owner {
+            options = options.allow_any_owner();
+        }
+        options
+    }
+}
+
+impl Properties {
+    /// What was said; the rest is left open.
+    pub(crate) fn options(&self) -> Options {
         let mut options = Options::new();
         if let Some(kind) = self.kind {
             options = options.kind(match kind {
@@ -132,17 +153,11 @@ impl ChannelOptions {
         if self.wait {
             options = options.when_no_consumer(WhenNoConsumer::Wait);
         }
-        if self.existing {
-            options = options.existing();
-        }
-        if self.any_owner {
-            options = options.allow_any_owner();
-        }
         options
     }
 }
 
-fn parse_mode(text: &str) -> Result<u32, String> {
+pub(crate) fn parse_mode(text: &str) -> Result<u32, String> {
     match u32::from_str_radix(text, 8) {
         Ok(mode) if mode <= 0o777 => Ok(mode),
         _ => Err("permissions are an octal number from 0 to 777".into()),

@@ -19,7 +19,7 @@ use crate::failure::{Context, Failure};
 /// Kill and stop channel users at every instruction, and account for every message
 ///
 /// Processes of its own are stepped through each operation and killed, or stopped while others work, after so many
-/// instructions; others recover them and are killed themselves; storms kill and stop at random under load. Afterwards
+/// instructions; others recover them and are killed themselves; system calls fail in every way that they can; storms kill and stop at random under load. Afterwards
 /// every message must be delivered as promised, everybody must go on, and nothing may be left. Needs no privileges, but
 /// ptrace(2) of its own children. Exit status 0 only if all is well. Leaves nothing behind.
 #[derive(Args)]
@@ -50,6 +50,10 @@ pub(crate) struct Torture {
     #[arg(long, value_name = "NUMBER")]
     double_kills: Option<u64>,
 
+    /// System calls that fail, each in every way that it can
+    #[arg(long, value_name = "NUMBER")]
+    failing_calls: Option<u64>,
+
     /// Random deaths in storms
     #[arg(long, value_name = "NUMBER")]
     kills: Option<u64>,
@@ -57,6 +61,10 @@ pub(crate) struct Torture {
     /// Random stops in storms
     #[arg(long, value_name = "NUMBER")]
     stops: Option<u64>,
+
+    /// Deaths on one channel, one after the other
+    #[arg(long, value_name = "NUMBER")]
+    deaths: Option<u64>,
 
     /// Only operations that have this in their name; no storms
     #[arg(long, value_name = "TEXT", default_value = "")]
@@ -101,8 +109,10 @@ impl Torture {
             (&mut plan.kill_points, self.kill_points),
             (&mut plan.stop_points, self.stop_points),
             (&mut plan.pairs, self.double_kills),
+            (&mut plan.failing_calls, self.failing_calls),
             (&mut plan.storm_kills, self.kills),
             (&mut plan.storm_stops, self.stops),
+            (&mut plan.deaths, self.deaths),
         ] {
             *wish = asked.unwrap_or(*wish);
         }
@@ -201,11 +211,17 @@ fn as_json(report: &Report) -> Value {
             "p99_ns": latency.p99_ns,
         })
     });
+    let deaths = report.deaths.iter().map(|(kind, tally)| {
+        let mut object = tally_json(tally);
+        object.insert("ring".into(), ring(*kind).into());
+        Value::Object(object)
+    });
     json!({
         "well": report.is_well(),
         "instructions": report.instructions,
         "operations": rows.collect::<Vec<_>>(),
         "storms": storms.collect::<Vec<_>>(),
+        "deaths": deaths.collect::<Vec<_>>(),
         "death_noticed": latencies.collect::<Vec<_>>(),
         "failures": report.failures,
         "elapsed_seconds": report.seconds,

@@ -35,7 +35,21 @@ fn a_channel_in_use_is_removed_only_by_force_and_then_its_users_end() {
 
 #[test]
 fn help_has_examples_and_every_command_knows_json() {
-    for command in ["send", "recv", "rm", "demo"] {
+    for command in [
+        "send",
+        "recv",
+        "ls",
+        "stat",
+        "peek",
+        "create",
+        "rm",
+        "lock",
+        "sem",
+        "doctor",
+        "completions",
+        "man",
+        "demo",
+    ] {
         let help = String::from_utf8(run(semring([command, "--help"])).ok().stdout).unwrap();
         assert!(help.contains("Examples:") && help.contains("--json"), "{command}");
     }

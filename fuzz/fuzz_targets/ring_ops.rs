@@ -363,7 +363,7 @@ impl Model {
                         (Err(Error::NoRoom { .. }), Kind::Spsc) => {}
                         (Ok(two), Kind::Mpmc) => {
                             self.producers[1] = Some(two);
-                            self.saw_consumer[1] = self.consumer.is_some();
+                            self.saw_consumer[1] = self.saw_consumer[0] || self.consumer.is_some();
                         }
                         (other, kind) => panic!("a clone of a {kind} producer: {other:?}"),
                     }

@@ -15,8 +15,8 @@ use super::recovery::{self, Author};
 use super::status::Status;
 use crate::error::{Error, RecvError, RecvTimeoutError, Result, TryRecvError};
 use crate::layout::shared;
-use crate::park::Poll;
-use crate::ring::{Claim, Found, Index, Receiver, Shared, Side};
+use crate::park::{self, Poll};
+use crate::ring::{Claim, Found, Index, Obstacle, Receiver, Shared, Side};
 use crate::sync::Ordering;
 
 /// Receives messages from a channel; a participant from its making to its drop.
@@ -125,12 +125,18 @@ impl Consumer {
         Ok(claimed)
     }
 
-    /// Claims the next message: skips tombstones, which are freed like messages.
+    /// Claims the next message.
     #[inline]
     fn take(&mut self, patience: Patience) -> Result<(Claim, Found), Stop> {
         self.participant.begin()?;
+        let claim = self.claim(1, patience)?;
+        self.look_at(claim, patience)
+    }
+
+    /// The message of a claim, or the next one: skips tombstones, which are freed like messages.
+    #[inline]
+    fn look_at(&mut self, mut claim: Claim, patience: Patience) -> Result<(Claim, Found), Stop> {
         for skipped in 1u32.. {
-            let mut claim = self.claim(1, patience)?;
             if let Some(found) = self.participant.end.look(self.participant.channel.mem(), &mut claim) {
                 return match self.check(&found) {
                     Ok(()) => Ok((claim, found)),
@@ -143,6 +149,7 @@ impl Consumer {
             let unknown = self.message_size();
             self.release(&mut claim, unknown);
             self.participant.still(patience, skipped)?;
+            claim = self.claim(1, patience)?;
         }
         Err(Stop::WouldBlock) // after four thousand million tombstones
     }
@@ -183,7 +190,36 @@ impl Consumer {
         if buffer.len() < needed {
             return Err(Stop::Failed(Error::BufferTooSmall { len: buffer.len(), needed }));
         }
-        let (mut claim, found) = self.take(patience)?;
+        self.participant.begin()?;
+        let Participant { channel, end, .. } = &mut self.participant;
+        let mem = channel.mem();
+        let by_steps =
+            || channel.header.scrub || park::sleepers(mem, Side::Consumers).load(Ordering::Relaxed) != 0;
+        let received = end.recv(mem, by_steps, |position, found| {
+            // False, and nothing copied, if it is longer than a message can be.
+            buffer.get_mut(..found.len as usize).is_some_and(|b| mem.read_payload_into(position, 0, b))
+        });
+        match received {
+            Ok(found) => {
+                self.participant.wake(Side::Producers);
+                Ok(Received { len: found.len as usize, tag: found.tag, attempt: found.attempt })
+            }
+            Err(obstacle) => self.recv_by_steps(obstacle, buffer, patience),
+        }
+    }
+
+    /// Goes on where `recv_buffer` did not get through in one go.
+    #[cold]
+    fn recv_by_steps(
+        &mut self,
+        obstacle: Obstacle,
+        buffer: &mut [u8],
+        patience: Patience,
+    ) -> Result<Received, Stop> {
+        let participant = &mut self.participant;
+        let claim = participant.overcome(obstacle, patience, |p| p.end.claim(p.channel.mem(), 1))?;
+        participant.chain();
+        let (mut claim, found) = self.look_at(claim, patience)?;
         let len = found.len as usize;
         self.participant.channel.mem().read_payload_into(claim.position(), 0, &mut buffer[..len]);
         self.release(&mut claim, len);
@@ -207,6 +243,23 @@ impl Consumer {
     ///
     /// # Errors
     /// `Empty`; otherwise as [`Consumer::recv`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use semring::Options;
+    /// # let name = format!("try-recv-doc-{}", std::process::id());
+    /// # let mut producer = Options::new().capacity(8).message_size(16).producer(&name)?;
+    /// # let mut consumer = Options::new().consumer(&name)?;
+    /// use semring::TryRecvError;
+    ///
+    /// assert_eq!(consumer.try_recv(), Err(TryRecvError::Empty));
+    /// producer.send(b"now")?;
+    /// assert_eq!(&*consumer.try_recv()?, b"now");
+    /// drop(producer);
+    /// assert_eq!(consumer.try_recv(), Err(TryRecvError::Disconnected));
+    /// # consumer.channel().remove()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_recv(&mut self) -> Result<Message, TryRecvError> {
         self.recv_message(Patience::None).map_err(try_recv_error)
     }
@@ -215,6 +268,22 @@ impl Consumer {
     ///
     /// # Errors
     /// `Timeout`; otherwise as [`Consumer::recv`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use semring::Options;
+    /// # let name = format!("timeout-doc-{}", std::process::id());
+    /// # let mut producer = Options::new().capacity(8).message_size(16).producer(&name)?;
+    /// # let mut consumer = Options::new().consumer(&name)?;
+    /// use std::time::Duration;
+    ///
+    /// use semring::RecvTimeoutError;
+    ///
+    /// let nothing = consumer.recv_timeout(Duration::from_millis(5));
+    /// assert_eq!(nothing, Err(RecvTimeoutError::Timeout));
+    /// # consumer.channel().remove()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Message, RecvTimeoutError> {
         self.recv_message(Patience::lasting(timeout)).map_err(recv_timeout_error)
     }
@@ -282,6 +351,19 @@ impl Consumer {
         let mut skipped = 0u32;
         while batch.is_empty() && max > 0 {
             let mut claim = self.claim(want, patience)?;
+            let most = self.message_size();
+            let Participant { channel, end, .. } = &mut self.participant;
+            if !channel.header.scrub {
+                let mem = channel.mem();
+                end.recv_claimed(mem, &mut claim, |position, found| {
+                    let len = found.len as usize;
+                    if len <= most {
+                        mem.append_payload(position, len, batch.make_room(*found));
+                    }
+                    len <= most
+                });
+            }
+            // What is left of it: all, if it is to be scrubbed; or what begins with a defect.
             while claim.len() > 0 {
                 let Participant { channel, end, .. } = &mut self.participant;
                 let mut written = channel.header.geometry.message_size();
@@ -313,6 +395,21 @@ impl Consumer {
     ///
     /// # Errors
     /// As [`Consumer::recv`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use semring::Options;
+    /// # let name = format!("lease-doc-{}", std::process::id());
+    /// # let mut producer = Options::new().capacity(8).message_size(16).producer(&name)?;
+    /// # let mut consumer = Options::new().consumer(&name)?;
+    /// producer.send(b"work")?;
+    /// consumer.lease()?.retry(); // could not: another consumer, or we again
+    /// let lease = consumer.lease()?;
+    /// assert_eq!((lease.to_vec(), lease.attempt()), (b"work".to_vec(), 2));
+    /// lease.ack();
+    /// # consumer.channel().remove()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn lease(&mut self) -> Result<Lease<'_>, RecvError> {
         self.lease_with(Patience::Forever).map_err(recv_error)
     }
@@ -354,6 +451,19 @@ impl Consumer {
     ///
     /// # Errors
     /// [`Error::NoRoom`] (always for SPSC), [`Error::Removed`], [`Error::LockBusy`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use semring::Options;
+    /// # let name = format!("clone-doc-{}", std::process::id());
+    /// # let mut producer = Options::new().capacity(8).message_size(16).producer(&name)?;
+    /// # let mut consumer = Options::new().consumer(&name)?;
+    /// let mut other = consumer.try_clone()?; // for another thread
+    /// producer.send_batch(&["one", "two"])?;
+    /// assert_ne!(consumer.recv()?.data, other.recv()?.data);
+    /// # consumer.channel().remove()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_clone(&self) -> Result<Self> {
         Ok(Self { participant: self.participant.try_clone()?, _not_sync: std::marker::PhantomData })
     }

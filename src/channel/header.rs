@@ -14,6 +14,21 @@ use crate::segment::Mapping;
 use crate::sync::Ordering;
 
 /// What a producer does when no consumer is left.
+///
+/// # Examples
+/// ```
+/// use semring::{Options, TrySendError, WhenNoConsumer};
+///
+/// # let name = format!("policy-doc-{}", std::process::id());
+/// // For a service whose consumers are restarted: producers wait for the next ones.
+/// let options = Options::new().capacity(1).when_no_consumer(WhenNoConsumer::Wait);
+/// let mut producer = options.producer(&name)?;
+/// drop(options.consumer(&name)?);
+/// producer.send(b"for whoever comes next")?;
+/// assert_eq!(producer.try_send(b"no room"), Err(TrySendError::Full(())));
+/// # producer.channel().remove()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum WhenNoConsumer {
@@ -24,6 +39,19 @@ pub enum WhenNoConsumer {
 }
 
 /// Who pays for the ordering between publishing and falling asleep; chosen at creation.
+///
+/// # Examples
+/// ```
+/// use semring::{Options, WakeMode};
+///
+/// # let name = format!("wake-doc-{}", std::process::id());
+/// // Where membarrier(2) is not to be had, such as under some sandboxes.
+/// let channel = Options::new().wake_mode(WakeMode::Fence).create(&name)?;
+/// let mut producer = channel.producer()?;
+/// producer.send(b"a fence with every message")?;
+/// # channel.remove()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum WakeMode {
@@ -147,7 +175,12 @@ pub(crate) fn whose(mapping: &Mapping, id: i32) -> Result<(String, i32)> {
         return Err(Error::Version { found: version, expected: layout::VERSION });
     }
     let name = read_name(mapping, at::NAME).1.ok_or_else(|| foreign("an unreadable name"))?;
-    Ok((name, word(mapping, at::SEMID) as u32 as i32))
+    Ok((name, set_id(mapping)))
+}
+
+/// The semaphore set that the header names.
+pub(crate) fn set_id(mapping: &Mapping) -> i32 {
+    word(mapping, at::SEMID) as u32 as i32
 }
 
 /// Judges a segment. `set_id` is the set that its key leads to.

@@ -239,6 +239,7 @@ impl Identity<'_> {
             }
             (Some((segment_id, mapping, header)), _) => {
                 self.compare(&header, segment_id, &set)?;
+                set.set_stage(Stage::Ready)?;
                 (segment_id, mapping, header)
             }
             (None, Create::Never) => return Err(self.not_found()),
@@ -247,7 +248,6 @@ impl Identity<'_> {
                 let _ = set.remove();
             })?,
         };
-        set.set_stage(Stage::Ready)?;
         if header.wake == WakeMode::Membarrier {
             os::process::register_membarrier()?;
         }
@@ -450,7 +450,7 @@ impl Identity<'_> {
         })
     }
 
-    /// Makes and fills the segment; under LOCK. A segment that could not be finished is removed again.
+    /// Makes and fills the segment, and says that it is ready; under LOCK. A segment that could not be finished is removed again.
     fn create_segment(&self, set: &Set) -> Result<(i32, Mapping, Header)> {
         let header = self.new_header()?;
         if header.geometry.participants() != set.participants() {
@@ -469,7 +469,8 @@ impl Identity<'_> {
                     _ => Error::Os(e),
                 }
             })?;
-        match self.fill_segment(id, set, &header) {
+        let filled = self.fill_segment(id, set, &header);
+        match filled.and_then(|mapping| set.set_stage(Stage::Ready).map(|()| mapping)) {
             Ok(mapping) => Ok((id, mapping, header)),
             Err(e) => {
                 let _ = os::shm::remove(id);

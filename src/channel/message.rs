@@ -6,6 +6,20 @@ use super::consumer::Consumer;
 use crate::error::{Error, RecvError, Result, TryRecvError};
 
 /// A received message: a copy of its bytes, and what came with it.
+///
+/// # Examples
+/// ```
+/// use semring::Options;
+///
+/// # let name = format!("message-doc-{}", std::process::id());
+/// let mut producer = Options::new().capacity(8).message_size(16).producer(&name)?;
+/// let mut consumer = Options::new().consumer(&name)?;
+/// producer.send_tagged(7, b"seven")?;
+/// let message = consumer.recv()?;
+/// assert_eq!((&*message, message.tag, message.redelivered()), (&b"seven"[..], 7, false));
+/// # consumer.channel().remove()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The bytes.
@@ -38,6 +52,21 @@ impl AsRef<[u8]> for Message {
 }
 
 /// What came with a message whose bytes are in the caller's buffer.
+///
+/// # Examples
+/// ```
+/// use semring::Options;
+///
+/// # let name = format!("received-doc-{}", std::process::id());
+/// let mut producer = Options::new().capacity(8).message_size(16).producer(&name)?;
+/// let mut consumer = Options::new().consumer(&name)?;
+/// producer.send(b"bytes")?;
+/// let mut buffer = [0; 16]; // as long as the longest message
+/// let received = consumer.recv_into(&mut buffer)?;
+/// assert_eq!(&buffer[..received.len], b"bytes");
+/// # consumer.channel().remove()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
     /// Bytes of the message.
@@ -71,6 +100,21 @@ fn next(consumer: &mut Consumer, over: &mut bool) -> Option<Result<Message>> {
 }
 
 /// Messages until end of stream. Made by [`Consumer::iter`].
+///
+/// # Examples
+/// ```
+/// use semring::Options;
+///
+/// # let name = format!("iter-doc-{}", std::process::id());
+/// let mut producer = Options::new().capacity(8).message_size(16).producer(&name)?;
+/// let mut consumer = Options::new().consumer(&name)?;
+/// producer.send_batch(&["a", "b"])?;
+/// drop(producer);
+/// let all: Result<Vec<_>, _> = consumer.iter().map(|m| m.map(|m| m.data)).collect();
+/// assert_eq!(all?, [b"a", b"b"]);
+/// # consumer.channel().remove()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Iter<'a> {
     consumer: &'a mut Consumer,
@@ -92,6 +136,23 @@ impl Iterator for Iter<'_> {
 }
 
 /// Messages until end of stream, by a consumer of its own. Made by `into_iter`.
+///
+/// # Examples
+/// ```
+/// use semring::Options;
+///
+/// # let name = format!("into-iter-doc-{}", std::process::id());
+/// let mut producer = Options::new().producer(&name)?;
+/// let consumer = Options::new().consumer(&name)?;
+/// let channel = consumer.channel();
+/// producer.send(b"one")?;
+/// drop(producer);
+/// for message in consumer {
+///     assert_eq!(&*message?, b"one");
+/// }
+/// channel.remove()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct IntoIter {
     consumer: Consumer,
@@ -113,6 +174,19 @@ impl Iterator for IntoIter {
 }
 
 /// The messages that are there now. Made by [`Consumer::try_iter`].
+///
+/// # Examples
+/// ```
+/// use semring::Options;
+///
+/// # let name = format!("try-iter-doc-{}", std::process::id());
+/// let mut producer = Options::new().capacity(8).message_size(16).producer(&name)?;
+/// let mut consumer = Options::new().consumer(&name)?;
+/// producer.send_batch(&["a", "b"])?;
+/// assert_eq!(consumer.try_iter().count(), 2); // and does not wait for a third
+/// # consumer.channel().remove()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct TryIter<'a> {
     consumer: &'a mut Consumer,

@@ -2,7 +2,8 @@
 //!
 //! [`options`] says what is asked for; [`lifecycle`] opens, creates and removes the pair of [`set`] and segment
 //! ([`header`]); [`participant`] registers and runs the loop around blocking calls, over [`recovery`];
-//! [`producer`], [`consumer`], [`grant`], [`lease`], [`typed`] and [`observer`] are what users hold.
+//! [`producer`], [`consumer`], [`grant`], [`lease`], [`typed`] and [`observer`] are what users hold. [`inventory`] lists
+//! the channels that there are.
 
 mod attachment;
 mod batch;
@@ -10,6 +11,7 @@ mod cancel;
 mod consumer;
 mod grant;
 mod header;
+mod inventory;
 mod lease;
 mod lifecycle;
 mod message;
@@ -39,9 +41,10 @@ pub use cancel::Canceller;
 pub use consumer::Consumer;
 pub use grant::Grant;
 pub use header::{WakeMode, WhenNoConsumer};
+pub use inventory::{Condition, Found, channels};
 pub use lease::Lease;
 pub use message::{IntoIter, Iter, Message, Received, TryIter};
-pub use observer::Observer;
+pub use observer::{Observer, Peeked};
 pub use options::Options;
 pub use producer::{Producer, SendBatchError};
 pub use status::{ParticipantStatus, Role, Status};

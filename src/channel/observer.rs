@@ -80,6 +80,48 @@ impl Observer {
         status::read(&self.attachment)
     }
 
+    /// The first `count` messages that wait for a consumer, oldest first, and of each at most `bytes` bytes. None is
+    /// consumed or changed.
+    ///
+    /// A picture that may be old when it is seen: messages that are taken meanwhile are left out. So are those that a
+    /// consumer has claimed, and those that a producer is still writing.
+    ///
+    /// # Errors
+    /// [`Error::Removed`] if the channel is being removed; [`Error::Corrupt`], [`Error::Forked`].
+    ///
+    /// # Examples
+    /// ```
+    /// use semring::Options;
+    ///
+    /// let name = format!("peek-doc-{}", std::process::id());
+    /// let mut producer = Options::new().producer(&name)?;
+    /// producer.send(b"first")?;
+    /// producer.send(b"second")?;
+    /// let seen = Options::new().observe(&name)?.peek(10, 3)?;
+    /// assert_eq!((seen.len(), &*seen[1].bytes, seen[1].len), (2, &b"sec"[..], 6));
+    /// producer.channel().remove()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn peek(&self, count: usize, bytes: usize) -> Result<Vec<Peeked>> {
+        self.attachment.check_fork()?;
+        self.attachment.check_live()?;
+        let (mem, header) = (self.attachment.mem(), &self.attachment.header);
+        let max = header.geometry.message_size();
+        let check = |seen: ring::Seen| {
+            if seen.len as usize > max {
+                let expected = format!("at most {max}");
+                return Err(Error::Corrupt { what: "message length", found: seen.len.into(), expected });
+            }
+            let number = seen.position.wrapping_sub(header.origin);
+            Ok(Peeked { number, len: seen.len as usize, bytes: seen.bytes })
+        };
+        ring::waiting(mem, header.kind)
+            .filter_map(|position| ring::peek(mem, header.kind, position, bytes))
+            .take(count)
+            .map(check)
+            .collect()
+    }
+
     /// Waits until nobody is left on that side, dead or departed, but no longer than `timeout`
     /// ([`Duration::MAX`]: for ever); false if the time is over. True at once if nobody is there.
     ///
@@ -106,6 +148,18 @@ impl Observer {
         })?;
         self.attachment.set.wait_for_death(index, Patience::lasting(timeout).deadline())
     }
+}
+
+/// A message that waits, as [`Observer::peek`] saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Peeked {
+    /// Which message since the channel was created, from 0 on; tombstones count.
+    pub number: u64,
+    /// Its length in bytes.
+    pub len: usize,
+    /// Its first bytes, as many as were asked for.
+    pub bytes: Vec<u8>,
 }
 
 impl std::fmt::Debug for Observer {

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::layout::{record, shared};
 use crate::os;
 use crate::park::{self, Look, Poll, Sleeper, Slept, Waited, Waker};
-use crate::ring::{Claim, Defect, Index, Nothing, Shared, Side};
+use crate::ring::{Claim, Defect, Index, Nothing, Obstacle, Shared, Side};
 use crate::sync::{Ordering, compiler_fence, fence};
 
 /// Operations after which a participant that never blocks looks at the leases all the same.
@@ -183,13 +183,13 @@ impl<E: End> Participant<E> {
     }
 
     /// What every operation begins with: refuses a broken or inherited handle, ends what a forgotten guard left,
-    /// notices changes among the others.
+    /// notices changes among the others. One branch where there is nothing of the kind.
     #[inline]
     pub(crate) fn begin(&mut self) -> Result<(), Stop> {
-        self.channel.check_fork()?;
         let changed = self.channel.changes(E::SIDE.other()).load(Ordering::Relaxed) != self.changes; // a hint
         self.count += 1;
-        if changed || self.count >= self.checkup_at || self.pending.is_some() {
+        let due = self.count >= self.checkup_at;
+        if changed | due | self.pending.is_some() | !self.channel.is_ours() {
             return self.checkup();
         }
         Ok(())
@@ -203,6 +203,7 @@ impl<E: End> Participant<E> {
 
     #[cold]
     fn checkup(&mut self) -> Result<(), Stop> {
+        self.channel.check_fork()?;
         if let Some(e) = &self.broken {
             return Err(Stop::Failed(e.clone()));
         }
@@ -321,6 +322,19 @@ impl<E: End> Participant<E> {
             if self.cancel.load(std::sync::atomic::Ordering::Acquire) {
                 return Err(Stop::Failed(Error::Cancelled));
             }
+        }
+    }
+
+    /// The claim that an operation in one go has stopped with, or one by waiting for it.
+    pub(crate) fn overcome(
+        &mut self,
+        obstacle: Obstacle,
+        patience: Patience,
+        attempt: impl FnMut(&mut Self) -> Result<Claim, Nothing>,
+    ) -> Result<Claim, Stop> {
+        match obstacle {
+            Obstacle::Claimed(claim) => Ok(claim),
+            Obstacle::Nothing(nothing) => self.wait_for(patience, nothing, attempt),
         }
     }
 

@@ -11,8 +11,9 @@ use super::lifecycle::Lock;
 use super::participant::{End, Participant, Patience, Stop};
 use super::status::Status;
 use crate::error::{Error, Result, SendError, SendTimeoutError, TrySendError};
-use crate::park::Poll;
-use crate::ring::{Claim, Index, Sender, Shared, Side};
+use crate::park::{self, Poll};
+use crate::ring::{Claim, Index, Obstacle, Sender, Shared, Side};
+use crate::sync::Ordering;
 
 /// Sends messages into a channel; a participant from its making to its drop.
 ///
@@ -142,21 +143,38 @@ impl Producer {
     }
 
     #[inline]
-    fn fill_and_publish(&mut self, claim: &mut Claim, tag: u32, data: &[u8]) {
-        let participant = &mut self.participant;
-        let mem = participant.channel.mem();
-        // The length was checked against the geometry, so the copy is within the slot.
-        let _fits = mem.write_payload(claim.position(), 0, data);
-        participant.end.publish(mem, claim, data.len() as u32, tag);
-    }
-
-    #[inline]
     fn send_one(&mut self, tag: u32, data: &[u8], patience: Patience) -> Result<(), Stop> {
         self.participant.begin()?;
         self.check_len(data.len())?;
-        let mut claim = self.claim(1, patience)?;
-        self.fill_and_publish(&mut claim, tag, data);
+        let Participant { channel, end, .. } = &mut self.participant;
+        let mem = channel.mem();
+        let others_sleep = || park::sleepers(mem, Side::Producers).load(Ordering::Relaxed) != 0;
+        let sent = end.send(mem, (data.len() as u32, tag), others_sleep, |position| {
+            // The length was checked against the geometry, so the copy is within the slot.
+            let _fits = mem.write_payload(position, 0, data);
+        });
+        if let Err(obstacle) = sent {
+            self.send_by_steps(obstacle, tag, data, patience)?;
+        }
         self.participant.wake(Side::Consumers);
+        Ok(())
+    }
+
+    /// Goes on where `send_one` did not get through in one go.
+    #[cold]
+    fn send_by_steps(
+        &mut self,
+        obstacle: Obstacle,
+        tag: u32,
+        data: &[u8],
+        patience: Patience,
+    ) -> Result<(), Stop> {
+        let participant = &mut self.participant;
+        let mut claim = participant.overcome(obstacle, patience, |p| p.end.claim(p.channel.mem(), 1))?;
+        participant.chain();
+        let mem = participant.channel.mem();
+        let _fits = mem.write_payload(claim.position(), 0, data); // as above
+        participant.end.publish(mem, &mut claim, data.len() as u32, tag);
         Ok(())
     }
 
@@ -174,6 +192,18 @@ impl Producer {
     ///
     /// # Errors
     /// As [`Producer::send`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use semring::Options;
+    /// # let name = format!("tagged-doc-{}", std::process::id());
+    /// # let mut producer = Options::new().capacity(8).message_size(16).producer(&name)?;
+    /// # let mut consumer = Options::new().consumer(&name)?;
+    /// producer.send_tagged(3, b"of type 3")?;
+    /// assert_eq!(consumer.recv()?.tag, 3);
+    /// # consumer.channel().remove()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn send_tagged(&mut self, tag: u32, data: &[u8]) -> Result<(), SendError> {
         self.send_one(tag, data, Patience::Forever).map_err(send_error)
@@ -183,6 +213,20 @@ impl Producer {
     ///
     /// # Errors
     /// `Full`; otherwise as [`Producer::send`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use semring::Options;
+    /// # let name = format!("try-send-doc-{}", std::process::id());
+    /// # let mut producer = Options::new().capacity(8).message_size(16).producer(&name)?;
+    /// # let mut consumer = Options::new().consumer(&name)?;
+    /// use semring::TrySendError;
+    ///
+    /// while producer.try_send(b"more").is_ok() {}
+    /// assert_eq!(producer.try_send(b"x"), Err(TrySendError::Full(())));
+    /// # consumer.channel().remove()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn try_send(&mut self, data: &[u8]) -> Result<(), TrySendError> {
         self.try_send_tagged(0, data)
@@ -218,6 +262,18 @@ impl Producer {
     ///
     /// # Errors
     /// As [`Producer::send`], with the number of messages sent before.
+    ///
+    /// # Examples
+    /// ```
+    /// # use semring::Options;
+    /// # let name = format!("send-batch-doc-{}", std::process::id());
+    /// # let mut producer = Options::new().capacity(8).message_size(16).producer(&name)?;
+    /// # let mut consumer = Options::new().consumer(&name)?;
+    /// producer.send_batch(&["one", "two", "three"])?;
+    /// assert_eq!(consumer.try_iter().count(), 3);
+    /// # consumer.channel().remove()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn send_batch<M: AsRef<[u8]>>(&mut self, messages: &[M]) -> Result<(), SendBatchError> {
         let mut sent = 0;
         while sent < messages.len() {
@@ -261,15 +317,17 @@ impl Producer {
         self.participant.count(claimed);
         // In the handle, so that a panic of the caller's `as_ref` leaves no claim behind that nobody ends.
         self.participant.pending = Some(claim);
-        for message in &messages[..claimed] {
-            let data = message.as_ref();
-            // An `as_ref` that changes its mind must not write past the slot.
-            let data = data.get(..max).unwrap_or(data);
-            let Participant { channel, end, pending, .. } = &mut self.participant;
-            if let Some(claim) = pending {
-                let _fits = channel.mem().write_payload(claim.position(), 0, data);
-                end.publish(channel.mem(), claim, data.len() as u32, 0);
-            }
+        let Participant { channel, end, pending, .. } = &mut self.participant;
+        if let Some(claim) = pending {
+            let mem = channel.mem();
+            let mut messages = messages.iter();
+            end.send_claimed(mem, claim, |position| {
+                let data = messages.next().map_or(&[][..], |message| message.as_ref());
+                // An `as_ref` that changes its mind must not write past the slot.
+                let data = data.get(..max).unwrap_or(data);
+                let _fits = mem.write_payload(position, 0, data);
+                data.len() as u32
+            });
         }
         self.participant.pending = None;
         self.participant.wake(Side::Consumers);
@@ -281,6 +339,20 @@ impl Producer {
     ///
     /// # Errors
     /// As [`Producer::send`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use semring::Options;
+    /// # let name = format!("reserve-doc-{}", std::process::id());
+    /// # let mut producer = Options::new().capacity(8).message_size(16).producer(&name)?;
+    /// # let mut consumer = Options::new().consumer(&name)?;
+    /// let mut grant = producer.reserve(5)?;
+    /// grant.write(0, b"hello")?;
+    /// grant.commit(); // dropped instead, nothing is sent
+    /// assert_eq!(&*consumer.recv()?, b"hello");
+    /// # consumer.channel().remove()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn reserve(&mut self, len: usize) -> Result<Grant<'_>, SendError> {
         self.reserve_with(len, Patience::Forever).map_err(send_error)
     }

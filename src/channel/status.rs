@@ -13,6 +13,19 @@ use crate::ring::{self, Kind, Side};
 use crate::sync::Ordering;
 
 /// Everything about a channel at one moment; positions and leases are read one after the other.
+///
+/// # Examples
+/// ```
+/// use semring::Options;
+///
+/// # let name = format!("status-doc-{}", std::process::id());
+/// let mut producer = Options::new().capacity(8).producer(&name)?;
+/// producer.send(b"waits")?;
+/// let status = producer.status()?;
+/// assert_eq!((status.producers, status.consumers, status.len, status.capacity), (1, 0, 1, 8));
+/// # producer.channel().remove()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Status {
@@ -73,6 +86,20 @@ pub struct Status {
 }
 
 /// One participant of a [`Status`].
+///
+/// # Examples
+/// ```
+/// use semring::{Options, Role};
+///
+/// # let name = format!("participants-doc-{}", std::process::id());
+/// let consumer = Options::new().consumer(&name)?;
+/// for participant in consumer.status()?.participants {
+///     assert_eq!((participant.role, participant.alive), (Role::Consumer, true));
+///     assert_eq!(participant.pid as u32, std::process::id());
+/// }
+/// # consumer.channel().remove()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ParticipantStatus {
@@ -93,6 +120,18 @@ pub struct ParticipantStatus {
 }
 
 /// Side of a participant.
+///
+/// # Examples
+/// ```
+/// use semring::{Options, Role};
+///
+/// # let name = format!("role-doc-{}", std::process::id());
+/// let producer = Options::new().producer(&name)?;
+/// let is_producer = |p: &&semring::ParticipantStatus| p.role == Role::Producer;
+/// assert_eq!(producer.status()?.participants.iter().filter(is_producer).count(), 1);
+/// # producer.channel().remove()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// It sends.

@@ -17,10 +17,10 @@ const RACES: u32 = if cfg!(all(test, loom)) { 4 } else { 256 };
 /// Binary logarithm of the most pauses between two races.
 const BACK_OFF: u32 = if cfg!(all(test, loom)) { 0 } else { 4 };
 
-/// One side's end of an MPMC ring: a producer's or a consumer's claims.
-pub(super) struct End {
+/// One side's end of an MPMC ring: a producer's or a consumer's claims. Which side is in the type, so that nothing
+/// asks for it while it runs.
+pub(super) struct End<const CONSUMES: bool> {
     pub(super) me: Index,
-    side: Side,
     /// All stamps below it, from the cursor on, are claimable.
     frontier: u64,
     outlook: Outlook,
@@ -29,12 +29,14 @@ pub(super) struct End {
     pub(super) open: u32,
 }
 
-impl End {
-    pub(super) fn resume(shared: &Shared, me: Index, side: Side) -> Self {
+impl<const CONSUMES: bool> End<CONSUMES> {
+    const SIDE: Side = if CONSUMES { Side::Consumers } else { Side::Producers };
+
+    pub(super) fn resume(shared: &Shared, me: Index) -> Self {
         // SYNC(tail), SYNC(head)
-        let cursor = shared.word(cursor_of(side)).load(Ordering::Acquire);
+        let cursor = shared.word(cursor_of(Self::SIDE)).load(Ordering::Acquire);
         let position = Cursor::from_bits(cursor).position();
-        End { me, side, frontier: position, outlook: Outlook::default(), end: position, open: 0 }
+        End { me, frontier: position, outlook: Outlook::default(), end: position, open: 0 }
     }
 
     /// How many slots from `position` on can be claimed, up to `want`.
@@ -54,21 +56,21 @@ impl End {
         let mut len = known;
         while len < end {
             let position = position.wrapping_add(len);
-            let order = match self.side {
+            let order = match Self::SIDE {
                 // SYNC(free): the last consumer has read what we overwrite.
                 Side::Producers => unless("free not acquired", Ordering::Acquire),
                 // SYNC(ready): we shall see the message.
                 Side::Consumers => unless("ready not acquired", Ordering::Acquire),
             };
             let stamp = Stamp::from_bits(shared.stamp(position).load(order));
-            let claimable = match self.side {
+            let claimable = match Self::SIDE {
                 Side::Producers => stamp.is(position, Phase::Free),
                 Side::Consumers => stamp.is(position, Phase::Ready) || stamp.is(position, Phase::Void),
             };
             if !claimable {
                 break;
             }
-            if self.side == Side::Consumers {
+            if Self::SIDE == Side::Consumers {
                 shared.prefetch_message(position);
             }
             len += 1;
@@ -80,41 +82,73 @@ impl End {
     #[inline]
     pub(super) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
         let want = clamp_want(shared, want);
-        let cursor = shared.word(cursor_of(self.side));
-        for race in 0..RACES {
-            // SYNC(tail), SYNC(head)
-            let seen = Cursor::from_bits(cursor.load(Ordering::Acquire));
-            let position = seen.position();
-            let len = self.claimable(shared, position, want);
-            if len == 0 {
-                match self.why_nothing(shared, position) {
-                    Some(nothing) => {
-                        self.outlook.missed();
-                        return Err(nothing);
-                    }
-                    None => continue,
+        let seen = self.cursor(shared);
+        let len = self.claimable(shared, seen.position(), want);
+        if len != 0 {
+            if let Some(claim) = self.win(shared, seen, len) {
+                return Ok(claim);
+            }
+        }
+        self.contend(shared, want, seen, len)
+    }
+
+    #[inline]
+    fn cursor(&self, shared: &Shared) -> Cursor {
+        // SYNC(tail), SYNC(head)
+        Cursor::from_bits(shared.word(cursor_of(Self::SIDE)).load(Ordering::Acquire))
+    }
+
+    /// Goes on after a first attempt that saw this cursor and so many claimable slots, and won none.
+    #[cold]
+    fn contend(
+        &mut self,
+        shared: &Shared,
+        want: u32,
+        mut seen: Cursor,
+        mut len: u32,
+    ) -> Result<Claim, Nothing> {
+        for race in 1.. {
+            if len != 0 {
+                back_off(race - 1);
+            } else if let Some(nothing) = self.why_nothing(shared, seen.position()) {
+                self.outlook.missed();
+                return Err(nothing);
+            }
+            if race == RACES {
+                break;
+            }
+            seen = self.cursor(shared);
+            len = self.claimable(shared, seen.position(), want);
+            if len != 0 {
+                if let Some(claim) = self.win(shared, seen, len) {
+                    return Ok(claim);
                 }
             }
-            let announcement = Announcement::new(self.side, position, len, seen.owner());
-            let late = probe::mutant("announced after the CAS");
-            if !late {
-                self.announce(shared, announcement.bits());
-            }
-            let end = position.wrapping_add(u64::from(len));
-            let won = Cursor::new(end, self.me.into());
-            probe::step();
-            // SYNC(tail), SYNC(head): who sees our claim sees its announcement.
-            let order = unless("claim not released", Ordering::AcqRel);
-            if cursor.compare_exchange(seen.bits(), won.bits(), order, Ordering::Relaxed).is_ok() {
-                if late {
-                    self.announce(shared, announcement.bits());
-                }
-                (self.end, self.open) = (end, len);
-                return Ok(Claim { position, len, prev: seen.owner(), adopted: false, attempt: 0 });
-            }
-            back_off(race);
         }
         Err(Nothing::Midway)
+    }
+
+    /// Announces a claim of the next `len` slots and tries to win it; `None` if the cursor has moved since.
+    #[inline]
+    fn win(&mut self, shared: &Shared, seen: Cursor, len: u32) -> Option<Claim> {
+        let position = seen.position();
+        let announcement = Announcement::new(Self::SIDE, position, len, seen.owner());
+        let late = probe::mutant("announced after the CAS");
+        if !late {
+            self.announce(shared, announcement.bits());
+        }
+        let end = position.wrapping_add(u64::from(len));
+        let won = Cursor::new(end, self.me.into());
+        probe::step();
+        // SYNC(tail), SYNC(head): who sees our claim sees its announcement.
+        let order = unless("claim not released", Ordering::AcqRel);
+        let cursor = shared.word(cursor_of(Self::SIDE));
+        cursor.compare_exchange(seen.bits(), won.bits(), order, Ordering::Relaxed).ok()?;
+        if late {
+            self.announce(shared, announcement.bits());
+        }
+        (self.end, self.open) = (end, len);
+        Some(Claim { position, len, prev: seen.owner(), adopted: false, attempt: 0 })
     }
 
     /// SYNC(announce): who sees a later announcement of ours in place of the one at q sees what we stored into
@@ -133,12 +167,12 @@ impl End {
         let stamp = Stamp::from_bits(shared.stamp(position).load(Ordering::Acquire));
         let behind = stamp.distance_from(position);
         // SYNC(tail), SYNC(head)
-        let other = match self.side {
+        let other = match Self::SIDE {
             Side::Producers => shared.word(at::HEAD),
             Side::Consumers => shared.word(at::TAIL),
         };
         let other = || Cursor::from_bits(other.load(Ordering::Acquire)).position();
-        let theirs = match (self.side, stamp.phase()) {
+        let theirs = match (Self::SIDE, stamp.phase()) {
             (Side::Producers, Phase::Free) | (Side::Consumers, Phase::Ready | Phase::Void) if behind == 0 => {
                 return None; // it came just now
             }
@@ -157,7 +191,7 @@ impl End {
     /// Others have claimed the slot and gone on, says its stamp; so must the cursor, or the stamp is nobody's.
     fn overtaken(&self, shared: &Shared, position: u64, stamp: Stamp) -> Option<Nothing> {
         // SYNC(tail), SYNC(head): who stored that stamp knew of the claim, and we acquired what it knew.
-        let cursor = Cursor::from_bits(shared.word(cursor_of(self.side)).load(Ordering::Acquire));
+        let cursor = Cursor::from_bits(shared.word(cursor_of(Self::SIDE)).load(Ordering::Acquire));
         (cursor.position() == position).then_some(Nothing::Corrupt(Defect {
             what: "stamp",
             found: stamp.bits(),
@@ -169,7 +203,7 @@ impl End {
     /// The owner of the claim before our first uncompleted slot. Our own announcement is the claim we hold.
     fn open_prev(&self, shared: &Shared) -> Owner {
         let bits = shared.record(self.me, record::ANNOUNCED).load(Ordering::Relaxed);
-        match Announcement::read(bits, self.side) {
+        match Announcement::read(bits, Self::SIDE) {
             Some(announced) if announced.len() == self.open => announced.prev(),
             _ => self.me.into(),
         }

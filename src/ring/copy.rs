@@ -16,6 +16,7 @@ impl Shared {
     }
 
     /// Appends the first `len` bytes of a slot's payload to `buffer`; nothing where they do not fit the slot.
+    #[inline]
     pub(crate) fn append_payload(&self, position: u64, len: usize, buffer: &mut Vec<u8>) {
         buffer.reserve(len);
         let old = buffer.len();

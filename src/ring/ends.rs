@@ -2,6 +2,15 @@
 
 use super::{Claim, Found, Index, Kind, Nothing, Shared, mpmc, spsc};
 
+/// Why an operation in one go stopped half-way.
+#[derive(Debug)]
+pub(crate) enum Obstacle {
+    /// Nothing was claimed.
+    Nothing(Nothing),
+    /// This was, and is to be completed by steps.
+    Claimed(Claim),
+}
+
 /// The producer's end of either ring.
 pub(crate) enum Sender {
     Spsc(spsc::Sender),
@@ -31,6 +40,43 @@ impl Sender {
     #[inline]
     pub(crate) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
         either!(self, end => end.claim(shared, want))
+    }
+
+    /// Claims a slot, has `fill` write its payload and publishes it; the claim is handed over instead if `pause` says so.
+    /// Compiled as one piece for each ring, so that the claim lives in registers.
+    #[inline]
+    pub(crate) fn send(
+        &mut self,
+        shared: &Shared,
+        (len, tag): (u32, u32),
+        pause: impl FnOnce() -> bool,
+        fill: impl FnOnce(u64),
+    ) -> Result<(), Obstacle> {
+        either!(self, end => {
+            let mut claim = end.claim(shared, 1).map_err(Obstacle::Nothing)?;
+            if pause() {
+                return Err(Obstacle::Claimed(claim));
+            }
+            fill(claim.position());
+            end.publish(shared, &mut claim, len, tag);
+            Ok(())
+        })
+    }
+
+    /// Publishes all slots of a claim, one after the other: `fill` writes each payload and says how long it is.
+    #[inline]
+    pub(crate) fn send_claimed(
+        &mut self,
+        shared: &Shared,
+        claim: &mut Claim,
+        mut fill: impl FnMut(u64) -> u32,
+    ) {
+        either!(self, end => {
+            while claim.len() > 0 {
+                let len = fill(claim.position());
+                end.publish(shared, claim, len, 0);
+            }
+        })
     }
 
     /// Publishes the claim's next slot, whose payload is written. Nothing if the claim is used up.
@@ -74,6 +120,50 @@ impl Receiver {
     #[inline]
     pub(crate) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
         either!(self, end => end.claim(shared, want))
+    }
+
+    /// Claims a message, has `copy` read its payload and frees the slot. The claim is handed over instead if `pause` says
+    /// so, for a tombstone, and where `copy` refuses. Compiled as one piece for each ring, as [`Sender::send`].
+    #[inline]
+    pub(crate) fn recv(
+        &mut self,
+        shared: &Shared,
+        pause: impl FnOnce() -> bool,
+        copy: impl FnOnce(u64, &Found) -> bool,
+    ) -> Result<Found, Obstacle> {
+        either!(self, end => {
+            let mut claim = end.claim(shared, 1).map_err(Obstacle::Nothing)?;
+            if pause() {
+                return Err(Obstacle::Claimed(claim));
+            }
+            match end.look(shared, &mut claim) {
+                Some(found) if copy(claim.position(), &found) => {
+                    end.release(shared, &mut claim);
+                    Ok(found)
+                }
+                _ => Err(Obstacle::Claimed(claim)),
+            }
+        })
+    }
+
+    /// Takes all messages of a claim, one after the other: `copy` reads each payload. Stops where it refuses.
+    #[inline]
+    pub(crate) fn recv_claimed(
+        &mut self,
+        shared: &Shared,
+        claim: &mut Claim,
+        mut copy: impl FnMut(u64, &Found) -> bool,
+    ) {
+        either!(self, end => {
+            while claim.len() > 0 {
+                if let Some(found) = end.look(shared, claim) {
+                    if !copy(claim.position(), &found) {
+                        return;
+                    }
+                }
+                end.release(shared, claim);
+            }
+        })
     }
 
     /// Looks at the claim's next slot, which starts a delivery; `None` for a tombstone, which is just released.

@@ -15,6 +15,8 @@ mod ends;
 mod evidence;
 mod inspect;
 mod mpmc;
+#[cfg(not(all(test, loom)))]
+mod peek;
 pub(crate) mod probe;
 mod recover;
 #[cfg(not(all(test, loom)))]
@@ -39,8 +41,10 @@ mod tests;
 #[cfg(any(all(test, not(loom)), fuzzing))]
 mod world;
 
-pub(crate) use ends::{Receiver, Sender};
+pub(crate) use ends::{Obstacle, Receiver, Sender};
 pub(crate) use inspect::{holds, traffic};
+#[cfg(not(all(test, loom)))]
+pub(crate) use peek::{Seen, peek, waiting};
 #[cfg(all(test, not(loom)))]
 pub(crate) use probe::meddled;
 pub(crate) use recover::{Author, Settled, adopt_given, offers, settle};
@@ -66,6 +70,20 @@ impl Index {
 }
 
 /// Which ring a channel has; chosen at creation. The discriminants are the format.
+///
+/// # Examples
+/// ```
+/// use semring::{Error, Kind, Options};
+///
+/// # let name = format!("kind-doc-{}", std::process::id());
+/// let options = Options::new().kind(Kind::Spsc);
+/// let producer = options.producer(&name)?;
+/// assert!(matches!(options.producer(&name), Err(Error::NoRoom { .. }))); // one at a time
+/// drop(producer);
+/// let successor = options.producer(&name)?;
+/// # successor.channel().remove()?;
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Kind {

@@ -22,16 +22,16 @@ use super::claim::End;
 use super::probe::{self, unless};
 use super::recover::{adopt_ready, hold_by};
 use super::word::{Adopted, Owner, Phase, Stamp};
-use super::{Claim, Found, Index, Nothing, PREFETCH, Shared, Side, clamp_want, pack_meta};
+use super::{Claim, Found, Index, Nothing, PREFETCH, Shared, clamp_want, pack_meta};
 use crate::layout::record;
 use crate::sync::{Ordering, compiler_fence};
 
 /// A producer.
-pub(crate) struct Sender(End);
+pub(crate) struct Sender(End<false>);
 
 impl Sender {
     pub(crate) fn resume(shared: &Shared, me: Index) -> Self {
-        Sender(End::resume(shared, me, Side::Producers))
+        Sender(End::resume(shared, me))
     }
 
     #[inline]
@@ -84,11 +84,11 @@ impl Sender {
 }
 
 /// A consumer.
-pub(crate) struct Receiver(End);
+pub(crate) struct Receiver(End<true>);
 
 impl Receiver {
     pub(crate) fn resume(shared: &Shared, me: Index) -> Self {
-        Receiver(End::resume(shared, me, Side::Consumers))
+        Receiver(End::resume(shared, me))
     }
 
     #[inline]

@@ -158,6 +158,20 @@ impl Shared {
         if !fits(&self.geometry, at, bytes.len()) {
             return false;
         }
+        if (at | bytes.len()) % WORD != 0 {
+            self.write_part(position, at, bytes);
+            return true;
+        }
+        let whole = bytes.chunks_exact(WORD);
+        for (chunk, word) in whole.zip(self.whole_words(position, at, bytes.len())) {
+            word.store(u64::from_ne_bytes(padded(chunk)), Ordering::Relaxed);
+        }
+        true
+    }
+
+    /// Likewise where it fits, and the first or last word may be written in part.
+    #[inline(never)]
+    fn write_part(&self, position: u64, at: usize, bytes: &[u8]) {
         let (mut words, mut bytes) = (self.words(position, at), bytes);
         let skew = at % WORD;
         if let (1.., [word, behind @ ..], false) = (skew, words, bytes.is_empty()) {
@@ -177,7 +191,6 @@ impl Shared {
         for (chunk, word) in whole.zip(words) {
             word.store(u64::from_ne_bytes(padded(chunk)), Ordering::Relaxed);
         }
-        true
     }
 
     /// Copies out of a slot's payload from byte `at` on; false, and nothing copied, where it does not fit.
@@ -188,6 +201,20 @@ impl Shared {
         if !fits(&self.geometry, at, bytes.len()) {
             return false;
         }
+        if (at | bytes.len()) % WORD != 0 {
+            self.read_part(position, at, bytes);
+            return true;
+        }
+        let words = self.whole_words(position, at, bytes.len());
+        for (chunk, word) in bytes.chunks_exact_mut(WORD).zip(words) {
+            fill(chunk, &word.load(Ordering::Relaxed).to_ne_bytes());
+        }
+        true
+    }
+
+    /// Likewise where it fits, and the first or last word may be read in part.
+    #[inline(never)]
+    fn read_part(&self, position: u64, at: usize, bytes: &mut [MaybeUninit<u8>]) {
         let (mut words, mut bytes) = (self.words(position, at), bytes);
         let skew = at % WORD;
         if let (1.., [word, behind @ ..]) = (skew, words) {
@@ -203,7 +230,6 @@ impl Shared {
         if let (false, Some(word)) = (last.is_empty(), words.get(count)) {
             fill(last, &word.load(Ordering::Relaxed).to_ne_bytes());
         }
-        true
     }
 
     /// Zeroes the first `len` bytes of a slot's payload, and what its meta word says. By whoever has claimed the slot.
@@ -223,13 +249,22 @@ impl Shared {
 
     #[inline(always)]
     fn payload(&self, position: u64) -> &[AtomicU64] {
-        let words = self.geometry.message_size().div_ceil(WORD);
-        let start = self.payload_ptr(position).cast::<AtomicU64>();
+        // A slot's stride is a multiple of 8, so the last word lies within it, too.
+        self.whole_words(position, 0, self.geometry.message_size().next_multiple_of(WORD))
+    }
+
+    /// The words of `len` bytes of the payload from byte `at` on, both multiples of 8 and, together, at most the
+    /// message size rounded up.
+    #[inline(always)]
+    fn whole_words(&self, position: u64, at: usize, len: usize) -> &[AtomicU64] {
+        debug_assert!(at + len <= self.geometry.message_size().next_multiple_of(WORD));
+        let offset = self.geometry.slot(position) + slot::PAYLOAD + at;
+        let start = self.pointer(offset).cast::<AtomicU64>();
         // SAFETY: a slot's stride is a multiple of 8 and holds 16 bytes and the message, so the rounded-up
         // words lie within the segment; slots start at multiples of 16; `new` promises the rest.
-        let words = unsafe { core::slice::from_raw_parts(start, words) };
+        let words = unsafe { core::slice::from_raw_parts(start, len / WORD) };
         if let Some(first) = words.first() {
-            probe::access(self.geometry.slot(position) + slot::PAYLOAD, first);
+            probe::access(offset, first);
         }
         words
     }

@@ -34,6 +34,19 @@ use crate::os::shm;
 const ROUNDS: usize = 16;
 
 /// Size of the huge pages of a segment.
+///
+/// # Examples
+/// ```
+/// use semring::segment::{HugePages, Key, SegmentOptions};
+///
+/// // Only where the system has reserved some: sysctl vm.nr_hugepages.
+/// let options = SegmentOptions::new().size(1 << 21).huge_pages(Some(HugePages::Size2M));
+/// match options.create(Key::Private) {
+///     Ok(segment) => segment.remove()?,
+///     Err(e) => eprintln!("{e}"),
+/// }
+/// # Ok::<(), semring::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HugePages {
@@ -222,6 +235,20 @@ impl SegmentOptions {
 /// A segment: the object, not its memory. Dropping it leaves the object alone.
 ///
 /// Another process may remove it at any time: every call may then fail with [`Error::Removed`].
+///
+/// # Examples
+/// ```
+/// use semring::segment::{Key, Segment, SegmentOptions};
+///
+/// let segment = SegmentOptions::new().size(4096).create(Key::Private)?;
+/// segment.attach()?.write(0, b"hello")?;
+/// // Another process, which was told the id:
+/// let mut bytes = [0; 5];
+/// Segment::from_id(segment.id())?.attach_read_only()?.read(0, &mut bytes)?;
+/// assert_eq!(&bytes, b"hello");
+/// segment.remove()?;
+/// # Ok::<(), semring::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Segment {
     id: i32,

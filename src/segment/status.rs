@@ -5,6 +5,18 @@ use crate::segment::Key;
 use std::time::SystemTime;
 
 /// A segment as the kernel describes it: `struct shmid_ds` of shmctl(2). Changes while you look at it.
+///
+/// # Examples
+/// ```
+/// use semring::segment::{Key, SegmentOptions};
+///
+/// let segment = SegmentOptions::new().size(100).create(Key::Private)?;
+/// let mapping = segment.attach()?;
+/// let status = segment.status()?;
+/// assert_eq!((status.size, status.attached, status.mode), (100, 1, 0o600));
+/// segment.remove()?;
+/// # Ok::<(), semring::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SegmentStatus {

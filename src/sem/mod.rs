@@ -160,6 +160,22 @@ impl SetOptions {
 /// Indices count from 0; one outside the set is [`Error::Invalid`]. Another process may operate on it between any
 /// two calls, and remove it at any time: every call, also one that waits, may then fail with [`Error::Removed`].
 /// Changing values needs write permission, looking at them read permission ([`Error::PermissionDenied`]).
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+///
+/// use semring::segment::Key;
+/// use semring::sem::SetOptions;
+///
+/// let set = SetOptions::new(1).create(Key::Private)?;
+/// set.v(0)?;
+/// set.p(0)?;
+/// assert!(!set.try_p(0)?);
+/// assert!(!set.p_timeout(0, Duration::from_millis(1))?);
+/// set.remove()?;
+/// # Ok::<(), semring::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Set {
     id: SetId,
@@ -232,7 +248,16 @@ impl Set {
     ///
     /// As [`p`](Self::p).
     pub fn p_timeout(&self, i: usize, timeout: Duration) -> Result<bool> {
-        self.wait(&[sembuf(self.index(i)?, -1, 0)], clock::deadline(timeout))
+        self.p_by_timeout(i, 1, timeout)
+    }
+
+    /// P by `amount` that waits no longer than `timeout`: `false`, and nothing taken, if that is over.
+    ///
+    /// # Errors
+    ///
+    /// As [`p_by`](Self::p_by).
+    pub fn p_by_timeout(&self, i: usize, amount: u16, timeout: Duration) -> Result<bool> {
+        self.wait(&[sembuf(self.index(i)?, -units(amount)?, 0)], clock::deadline(timeout))
     }
 
     /// P that the kernel takes back (adds 1 again) when this process dies without [`v_undo`](Self::v_undo).

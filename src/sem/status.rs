@@ -5,6 +5,17 @@ use crate::segment::Key;
 use std::time::SystemTime;
 
 /// A set as the kernel describes it: `struct semid_ds` of semctl(2). Changes while you look at it.
+///
+/// # Examples
+/// ```
+/// use semring::segment::Key;
+/// use semring::sem::SetOptions;
+///
+/// let set = SetOptions::new(3).create(Key::Private)?;
+/// assert_eq!((set.status()?.semaphores, set.status()?.mode), (3, 0o600));
+/// set.remove()?;
+/// # Ok::<(), semring::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SetStatus {

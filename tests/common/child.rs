@@ -116,6 +116,13 @@ impl Child {
         sys::signal(self.pid(), signal);
     }
 
+    /// SIGSTOP, and until all its threads have stopped.
+    #[track_caller]
+    pub(crate) fn stop(&self) {
+        self.signal(libc::SIGSTOP);
+        super::eventually("the process stops", || sys::all_stopped(self.pid()));
+    }
+
     /// SIGKILL, and until the kernel has finished with it.
     pub(crate) fn kill(&mut self) {
         let _ = self.process.kill();

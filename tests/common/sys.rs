@@ -54,6 +54,15 @@ pub(crate) fn signal(pid: u32, signal: i32) {
     assert_eq!(result, 0, "kill: {}", std::io::Error::last_os_error());
 }
 
+/// Are all threads of a process stopped? From proc_pid_stat(5): the state is behind the name in parentheses.
+pub(crate) fn all_stopped(pid: u32) -> bool {
+    let stopped = |task: std::io::Result<std::fs::DirEntry>| {
+        let stat = task.and_then(|task| std::fs::read_to_string(task.path().join("stat")));
+        stat.is_ok_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
+    };
+    std::fs::read_dir(format!("/proc/{pid}/task")).is_ok_and(|mut tasks| tasks.all(stopped))
+}
+
 pub(crate) fn at_exit(run: extern "C" fn()) {
     // SAFETY: a function without arguments that does not unwind.
     let result = unsafe { libc::atexit(run) };
@@ -119,6 +128,12 @@ pub(crate) fn fork(run: impl FnOnce() -> i32) -> i32 {
         exit_now(status);
     }
     pid
+}
+
+/// Leaves a namespace for a new one; false if we may not.
+pub(crate) fn unshare(flags: i32) -> bool {
+    // SAFETY: integers only.
+    unsafe { libc::unshare(flags) == 0 }
 }
 
 /// The exit status of a forked child, or minus the signal that ended it.

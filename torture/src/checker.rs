@@ -3,9 +3,9 @@
 
 use semring::segment::SegmentOptions;
 use semring::sem::{Set, SetOptions};
-use semring::{Channel, Consumer, Error, Kind, Producer, Status};
+use semring::{Channel, Consumer, Kind, Producer};
 
-use crate::cases::{CAPACITY, Company, Part};
+use crate::cases::{Company, Part};
 use crate::fault::Fault;
 use crate::ledger::{Hand, Ledger, Reader};
 use crate::message::Id;
@@ -52,7 +52,10 @@ impl Scene<'_> {
             self.count_messages(doubt);
         }
         self.is_clean();
-        self.works_as_new();
+        match &self.channel {
+            Some(channel) => works_as_new(channel, self.ledger),
+            None => self.fault(Fault::Leaked),
+        }
         self.leaves_nothing();
     }
 
@@ -149,33 +152,6 @@ impl Scene<'_> {
         }
     }
 
-    /// Every place can be taken, and the ring works all the way round.
-    fn works_as_new(&self) {
-        let Some(status) = self.status() else { return self.fault(Fault::Leaked) };
-        match self.take_all_places(&status) {
-            Ok((mut producers, mut consumers)) => {
-                if !round_trip(self.ledger, &mut producers, &mut consumers) {
-                    self.fault(Fault::Failed);
-                }
-            }
-            Err(e) => {
-                eprintln!("{}: a place is lost: {e}", self.case.name());
-                self.fault(Fault::Leaked);
-            }
-        }
-    }
-
-    fn take_all_places(&self, status: &Status) -> semring::Result<(Vec<Producer>, Vec<Consumer>)> {
-        let (mut producers, mut consumers) = (Vec::new(), Vec::new());
-        let pairs = if self.case.kind == Kind::Spsc { 1 } else { status.limit / 2 };
-        let channel = self.channel.as_ref().ok_or(Error::Removed)?;
-        for _ in 0..pairs {
-            producers.push(channel.producer()?);
-            consumers.push(channel.consumer()?);
-        }
-        Ok((producers, consumers))
-    }
-
     /// Removing it leaves neither segment nor set.
     fn leaves_nothing(&mut self) {
         if self.channel.take().is_none_or(|channel| channel.remove().is_err()) {
@@ -218,11 +194,41 @@ fn are_idle(values: &[u16], participants: usize) -> bool {
         && spare == [0]
 }
 
-/// Two laps of messages, by all producers to all consumers in turn.
-fn round_trip(ledger: &Ledger, producers: &mut [Producer], consumers: &mut [Consumer]) -> bool {
+/// Every place can be taken, and the ring works all the way round.
+pub(crate) fn works_as_new(channel: &Channel, ledger: &Ledger) {
+    match take_all_places(channel) {
+        Ok((mut producers, mut consumers)) => {
+            let laps = 2 * channel.capacity() as usize;
+            let works = round_trips(laps, ledger, &mut producers, &mut consumers);
+            ledger.fault(Fault::Failed, u64::from(!works));
+        }
+        Err(e) => {
+            eprintln!("{}: a place is lost: {e}", channel.name());
+            ledger.fault(Fault::Leaked, 1);
+        }
+    }
+}
+
+fn take_all_places(channel: &Channel) -> semring::Result<(Vec<Producer>, Vec<Consumer>)> {
+    let (mut producers, mut consumers) = (Vec::new(), Vec::new());
+    let pairs = if channel.kind() == Kind::Spsc { 1 } else { channel.status()?.limit / 2 };
+    for _ in 0..pairs {
+        producers.push(channel.producer()?);
+        consumers.push(channel.consumer()?);
+    }
+    Ok((producers, consumers))
+}
+
+/// So many messages, by all producers to all consumers in turn.
+fn round_trips(
+    messages: usize,
+    ledger: &Ledger,
+    producers: &mut [Producer],
+    consumers: &mut [Consumer],
+) -> bool {
     let mut readers: Vec<Reader<'_>> =
         (0..consumers.len()).map(|c| Reader::new(ledger, TESTER + c)).collect();
-    (0..2 * CAPACITY as usize).all(|i| {
+    (0..messages).all(|i| {
         let (p, c) = (i % producers.len(), i % consumers.len());
         let (id, bytes) = ledger.begin(TESTER + p);
         if producers[p].try_send_tagged(id.tag(), bytes.as_ref()).is_err() {

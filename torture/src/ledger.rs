@@ -4,6 +4,7 @@
 //! ```text
 //! word 0            GO: a bystander may begin
 //!      1            BUFFER: address of the victim's receive buffer
+//!      2            EXCUSE: the errno of a system call that was made to fail, and whether an operation has failed for it
 //!      16 + f       how often fault f was seen          (see `Fault`)
 //!      40, 41, 42   FLAGGED deliveries, RECEIVED, DOUBTFUL
 //!      48 + p       how many messages producer p has begun
@@ -28,6 +29,8 @@ const HANDS: usize = 16;
 
 const GO: usize = 0;
 const BUFFER: usize = 1;
+const EXCUSE: usize = 2;
+const EXCUSED: u64 = 1 << 32;
 const FAULTS_AT: usize = 16;
 const FLAGGED: usize = 40;
 const RECEIVED: usize = 41;
@@ -115,6 +118,24 @@ impl Ledger {
 
     pub(crate) fn buffer(&self) -> &AtomicU64 {
         self.word(BUFFER)
+    }
+
+    /// A system call of the victim is made to fail.
+    pub(crate) fn excuse(&self, errno: i32) {
+        self.word(EXCUSE).store(errno as u64, SeqCst);
+    }
+
+    /// Takes note of an operation that failed. Did a system call fail that explains it? A signal explains nothing, for
+    /// the call is tried again; and no failed call makes a channel corrupt, but one that says that LOCK is not held.
+    pub(crate) fn excuses(&self, error: &semring::Error) -> bool {
+        let errno = self.word(EXCUSE).fetch_or(EXCUSED, SeqCst) as i32;
+        let corrupt = matches!(error, semring::Error::Corrupt { .. });
+        !matches!(errno, 0 | libc::EINTR) && (!corrupt || errno == libc::EAGAIN)
+    }
+
+    /// Has an operation failed?
+    pub(crate) fn was_excused(&self) -> bool {
+        self.word(EXCUSE).load(SeqCst) & EXCUSED != 0
     }
 
     pub(crate) fn fault(&self, fault: Fault, times: u64) {

@@ -11,17 +11,21 @@
 //! scene       what surrounds a victim: channel, handles of the harness, company, dead
 //! tracer      a child that is stepped;  route: the quick way to an instruction
 //! point       one point: kill, stop or double kill
+//! failing     one point: a system call that fails;  calls: how it can
 //! checker     what must hold afterwards;  ledger: who sent and received what;  fault: what can go wrong
 //! suite       many points, on several processors
-//! storm       random deaths and stops under load;  latency: how fast a death is noticed
+//! storm       random deaths and stops under load;  deaths: one after the other;  latency: how fast one is noticed
 //! plan        what is to be done;  report: what came of it
 //! ```
 //!
 //! Every child is forked without exec, so whoever calls [`run`] must have one thread.
 #![cfg(target_os = "linux")]
 
+mod calls;
 mod cases;
 mod checker;
+mod deaths;
+mod failing;
 mod fault;
 mod latency;
 mod ledger;

@@ -3,6 +3,7 @@
 //! The victim notes what its calls return as soon as they do; what comes after the second mark happens only when it was
 //! stopped instead of killed.
 
+use std::io;
 use std::sync::atomic::Ordering::SeqCst;
 
 use semring::{Batch, Channel, Consumer, Error, Options, Producer, RecvError};
@@ -60,14 +61,16 @@ impl Stage<'_> {
     /// The case's operation, between marks.
     pub(crate) fn perform(&self) {
         match self.case.op {
-            Op::Send | Op::SendBlocked => self.send(|p, (id, b)| p.send_tagged(id.tag(), b.as_ref()).is_ok()),
-            Op::TrySendFull => self.send(|p, (id, b)| p.try_send_tagged(id.tag(), b.as_ref()).is_ok()),
+            Op::Send | Op::SendBlocked => {
+                self.send(|p, (id, b)| Ok(p.send_tagged(id.tag(), b.as_ref())?));
+            }
+            Op::TrySendFull => self.send(|p, (id, b)| Ok(p.try_send_tagged(id.tag(), b.as_ref())?)),
             Op::Commit => self.send(Self::commit),
             Op::SendBatch => self.send_batch(3),
             Op::SendBatchBlocked => self.send_batch(4),
             Op::Abort => self.abort(),
-            Op::Recv | Op::RecvBlocked => self.recv(|c| c.recv().ok()),
-            Op::TryRecvEmpty | Op::Recover | Op::TakeGift => self.recv(|c| c.try_recv().ok()),
+            Op::Recv | Op::RecvBlocked => self.recv(|c| Ok(c.recv()?)),
+            Op::TryRecvEmpty | Op::Recover | Op::TakeGift => self.recv(|c| Ok(c.try_recv()?)),
             Op::RecvInto => self.recv_into(),
             Op::RecvBatch => self.recv_batch(),
             Op::Lease => self.lease(),
@@ -106,32 +109,41 @@ impl Stage<'_> {
         mark();
         let result = run();
         mark();
-        match result {
-            Err(e) if !explained(&e) => {
-                complain("the victim", &e);
-                self.ledger.fault(Fault::Failed, 1);
-            }
-            _ => {}
+        if let Err(e) = result {
+            self.judge(&e.into());
         }
     }
 
-    fn send(&self, send: impl FnOnce(&mut Producer, &Next) -> bool) {
+    /// Judges an outcome that is not a channel's ordinary answer.
+    fn judge(&self, error: &io::Error) {
+        let Some(error) = error.get_ref().and_then(|e| e.downcast_ref::<Error>()) else { return };
+        if !self.ledger.excuses(error) && !explained(error) {
+            complain("the victim", error);
+            self.ledger.fault(Fault::Failed, 1);
+        }
+    }
+
+    fn send(&self, send: impl FnOnce(&mut Producer, &Next) -> io::Result<()>) {
         let mut producer = self.producer();
         let next = self.ledger.begin(VICTIM);
         mark();
-        if send(&mut producer, &next) {
-            self.ledger.sent(next.0);
+        let sent = send(&mut producer, &next);
+        match &sent {
+            Ok(()) => self.ledger.sent(next.0),
+            Err(_) => self.ledger.aborted(next.0),
         }
         mark();
+        sent.unwrap_or_else(|e| self.judge(&e));
     }
 
-    fn commit(producer: &mut Producer, (id, bytes): &Next) -> bool {
-        let Ok(mut grant) = producer.reserve(bytes.as_ref().len()) else { return false };
+    fn commit(producer: &mut Producer, (id, bytes): &Next) -> io::Result<()> {
+        let mut grant = producer.reserve(bytes.as_ref().len())?;
         grant.set_tag(id.tag());
         let (first, second) = bytes.as_ref().split_at(16);
-        let whole = grant.write(0, first).is_ok() && grant.write(16, second).is_ok();
+        grant.write(0, first)?;
+        grant.write(16, second)?;
         grant.commit();
-        whole
+        Ok(())
     }
 
     fn abort(&self) {
@@ -139,31 +151,38 @@ impl Stage<'_> {
         let (id, bytes) = self.ledger.begin(VICTIM);
         self.ledger.aborted(id);
         mark();
-        if let Ok(mut grant) = producer.reserve(bytes.as_ref().len()) {
+        let reserved = producer.reserve(bytes.as_ref().len()).map(|mut grant| {
             let _ = grant.write(0, bytes.as_ref()); // within: it was reserved for it
-        }
+        });
         mark();
+        reserved.unwrap_or_else(|e| self.judge(&e.into()));
     }
 
     fn send_batch(&self, count: usize) {
         let mut producer = self.producer();
         let (ids, batch): (Vec<Id>, Vec<Bytes>) = (0..count).map(|_| self.ledger.begin(VICTIM)).unzip();
         mark();
-        if producer.send_batch(&batch).is_ok() {
-            ids.iter().for_each(|&id| self.ledger.sent(id));
+        let result = producer.send_batch(&batch);
+        let sent = result.as_ref().map_or_else(|e| e.sent, |()| count);
+        for (nth, &id) in ids.iter().enumerate() {
+            if nth < sent { self.ledger.sent(id) } else { self.ledger.aborted(id) }
         }
         mark();
+        result.unwrap_or_else(|e| self.judge(&e.error.into()));
     }
 
     /// A call that acknowledges by itself: until it is noted, the message is in doubt.
-    fn recv(&self, recv: impl FnOnce(&mut Consumer) -> Option<semring::Message>) {
+    fn recv(&self, recv: impl FnOnce(&mut Consumer) -> io::Result<semring::Message>) {
         let mut consumer = self.consumer();
         self.ledger.set_hand(VICTIM, Hand::Taking(1));
         mark();
         let message = recv(&mut consumer);
         mark();
-        if let Some(message) = message {
-            Reader::new(self.ledger, VICTIM).took(&message, message.tag, message.attempt);
+        match message {
+            Ok(message) => {
+                Reader::new(self.ledger, VICTIM).took(&message, message.tag, message.attempt);
+            }
+            Err(e) => self.judge(&e),
         }
         self.ledger.set_hand(VICTIM, Hand::Empty);
     }
@@ -177,8 +196,12 @@ impl Stage<'_> {
         mark();
         let received = consumer.recv_into(&mut buffer);
         mark();
-        if let Ok(received) = received {
-            Reader::new(self.ledger, VICTIM).took(&buffer[..received.len], received.tag, received.attempt);
+        match received {
+            Ok(received) => {
+                let bytes = &buffer[..received.len];
+                Reader::new(self.ledger, VICTIM).took(bytes, received.tag, received.attempt);
+            }
+            Err(e) => self.judge(&e.into()),
         }
         self.ledger.set_hand(VICTIM, Hand::Empty);
     }
@@ -188,8 +211,11 @@ impl Stage<'_> {
         let mut batch = Batch::new();
         self.ledger.set_hand(VICTIM, Hand::Taking(3));
         mark();
-        let _ = consumer.recv_batch(&mut batch, 3); // an error leaves the batch empty
+        let received = consumer.recv_batch(&mut batch, 3); // an error leaves the batch empty
         mark();
+        if let Err(e) = received {
+            self.judge(&e.into());
+        }
         let mut reader = Reader::new(self.ledger, VICTIM);
         batch.iter().for_each(|message| reader.took(message.data, message.tag, message.attempt));
         self.ledger.set_hand(VICTIM, Hand::Empty);
@@ -200,8 +226,9 @@ impl Stage<'_> {
         mark();
         let lease = consumer.lease();
         mark();
-        if let Ok(lease) = lease {
-            Reader::new(self.ledger, VICTIM).acknowledge(lease);
+        match lease {
+            Ok(lease) => Reader::new(self.ledger, VICTIM).acknowledge(lease),
+            Err(e) => self.judge(&e.into()),
         }
     }
 
@@ -234,8 +261,9 @@ impl Stage<'_> {
         mark();
         let message = consumer.try_recv();
         mark();
-        if let Ok(message) = message {
-            reader.took(&message, message.tag, message.attempt);
+        match message {
+            Ok(message) => reader.took(&message, message.tag, message.attempt),
+            Err(e) => self.judge(&e.into()),
         }
         self.ledger.set_hand(VICTIM, Hand::Empty);
     }

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use semring::Kind;
 
 use crate::cases::Case;
+use crate::deaths;
+use crate::failing;
 use crate::fault::FAULTS;
 use crate::latency::{self, Latency};
 use crate::point::Aim;
@@ -23,10 +25,14 @@ pub struct Plan {
     pub stop_points: u64,
     /// Pairs of instructions: of a victim, and of who recovers it.
     pub pairs: u64,
+    /// System calls that fail.
+    pub failing_calls: u64,
     /// Random deaths in storms.
     pub storm_kills: u64,
     /// Random stops in storms.
     pub storm_stops: u64,
+    /// Deaths on one channel, one after the other.
+    pub deaths: u64,
     /// Deaths that are timed, for each amount of memory.
     pub timed_deaths: usize,
     /// Processors to use.
@@ -47,8 +53,10 @@ impl Default for Plan {
             kill_points: 6_000,
             stop_points: 3_000,
             pairs: 3_000,
+            failing_calls: 3_000,
             storm_kills: 4_000,
             storm_stops: 4_000,
+            deaths: 6_000,
             timed_deaths: 100,
             jobs: std::thread::available_parallelism().map_or(1, usize::from),
             seed: 1,
@@ -66,8 +74,10 @@ impl Plan {
             kill_points: u64::MAX,
             stop_points: 100_000,
             pairs: 110_000,
+            failing_calls: u64::MAX,
             storm_kills: 100_000,
             storm_stops: 100_000,
+            deaths: 100_000,
             timed_deaths: 1_000,
             thorough: true,
             ..Plan::default()
@@ -81,8 +91,10 @@ impl Plan {
             kill_points: much,
             stop_points: much,
             pairs: much,
+            failing_calls: much,
             storm_kills: much,
             storm_stops: much,
+            deaths: much,
             limit: Some(limit),
             ..Plan::default()
         }
@@ -98,8 +110,9 @@ pub trait Observer {
 }
 
 /// Of hundred parts of the time.
-const SURVEYS: u32 = 25;
+const SURVEYS: u32 = 15;
 const KILLS: u32 = 20;
+const FAILURES: u32 = 5;
 const STOPS: u32 = 15;
 const PAIRS: u32 = 15;
 const STORM: u32 = 5;
@@ -118,7 +131,7 @@ struct Running<'a> {
 /// In words, why it could not be done: faults are in the report.
 pub fn run(plan: &Plan, observer: &mut dyn Observer) -> Result<Report, String> {
     let steps = plan.kill_points.max(plan.stop_points).max(plan.pairs) > 0;
-    if steps {
+    if steps || plan.failing_calls > 0 {
         tracer::check_allowed()?;
     }
     let start = Instant::now();
@@ -127,8 +140,16 @@ pub fn run(plan: &Plan, observer: &mut dyn Observer) -> Result<Report, String> {
     if steps {
         running.suites().map_err(|e| e.to_string())?;
     }
+    if plan.failing_calls > 0 {
+        if tracer::CALLS_CAN_FAIL {
+            running.failing_calls().map_err(|e| e.to_string())?;
+        } else {
+            eprintln!("failing calls: skipped, for how to make them fail is known for x86_64 only");
+        }
+    }
     if plan.only.is_empty() {
         running.storms().map_err(|e| e.to_string())?;
+        running.deaths().map_err(|e| e.to_string())?;
         running.latency().map_err(|e| e.to_string())?;
     }
     running.report.seconds = start.elapsed().as_secs_f64();
@@ -175,6 +196,15 @@ impl Running<'_> {
         self.suite(Suite::Twice, &survey.cases, &points, PAIRS)
     }
 
+    /// Every system call of every operation, in every way that it can fail.
+    fn failing_calls(&mut self) -> std::io::Result<()> {
+        let plan = self.plan;
+        let (cases, points) = self.part("survey of calls", 0, FAILURES, |watch, random| {
+            failing::points(&plan.only, plan.failing_calls, random, watch)
+        })?;
+        self.suite(Suite::Fail, &cases, &points, FAILURES)
+    }
+
     fn suite(&mut self, suite: Suite, cases: &[Case], points: &[Point], share: u32) -> std::io::Result<()> {
         self.runs += 1;
         let (jobs, run) = (self.plan.jobs, self.runs);
@@ -204,6 +234,20 @@ impl Running<'_> {
                 let storm = self.part("storm", events, STORM, |watch, _| storm::run(weather, watch))?;
                 self.report.storms.push((kind, storm));
             }
+        }
+        Ok(())
+    }
+
+    /// On a channel of each kind.
+    fn deaths(&mut self) -> std::io::Result<()> {
+        for kind in [Kind::Mpmc, Kind::Spsc] {
+            let deaths = self.plan.deaths / 2;
+            if deaths == 0 || self.report.interrupted {
+                continue;
+            }
+            let tally = self
+                .part("deaths on one channel", deaths, STORM, |watch, _| deaths::run(kind, deaths, watch))?;
+            self.report.deaths.push((kind, tally));
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use semring::{Error, Kind};
 
 use crate::cases::{Case, Company, Op, Part};
 use crate::checker::Doubt;
+use crate::failing::Injection;
 use crate::fault::{FAULTS, Fault};
 use crate::ledger::Ledger;
 use crate::message;
@@ -28,6 +29,8 @@ pub(crate) enum Aim {
     Stop(Route),
     /// Killed there, and who recovers it there.
     Twice(Route, Recoverer, Route),
+    /// One of its system calls fails; it goes on, and ends.
+    Fail(Injection),
 }
 
 /// Who recovers the victim of a double kill.
@@ -48,7 +51,7 @@ impl Aim {
         match self {
             Aim::Kill(route) => Some(Aim::Kill(on_foot(route))),
             Aim::Stop(route) => Some(Aim::Stop(on_foot(route))),
-            Aim::KillAsleep | Aim::Twice(..) => None,
+            Aim::KillAsleep | Aim::Twice(..) | Aim::Fail(_) => None,
         }
     }
 }
@@ -71,6 +74,7 @@ impl std::fmt::Display for Aim {
             Aim::Kill(route) => write!(f, "killed after {} instructions", route.steps),
             Aim::KillAsleep => f.write_str("killed in its sleep"),
             Aim::Stop(route) => write!(f, "stopped after {} instructions", route.steps),
+            Aim::Fail(injection) => write!(f, "{injection}"),
             Aim::Twice(first, who, second) => {
                 write!(f, "killed after {}, its recoverer ({who:?}) after {}", first.steps, second.steps)
             }
@@ -101,6 +105,7 @@ pub(crate) fn run(case: &Case, aim: Aim, ledger: &Ledger, name: String) -> io::R
             scene.let_go(&mut victim)?;
             (hit, scene.bury(victim))
         }
+        Aim::Fail(injection) => (scene.fail(&mut victim, injection)?, scene.bury(victim)),
         Aim::Twice(first, who, second) => {
             let resident = scene.resident(who)?;
             let hit = scene.approach(&mut victim, first)?;
@@ -181,7 +186,7 @@ impl Scene<'_> {
         self.next(victim, slept)
     }
 
-    fn next(&mut self, victim: &mut Victim, slept: &mut bool) -> io::Result<Event> {
+    pub(crate) fn next(&mut self, victim: &mut Victim, slept: &mut bool) -> io::Result<Event> {
         self.event(victim, slept, false)?.ok_or_else(|| io::Error::other("a victim is stuck"))
     }
 
@@ -233,7 +238,7 @@ impl Scene<'_> {
     }
 
     /// Kills the victim, unless it has ended by itself, and says what it leaves in doubt.
-    fn bury(&self, victim: Victim) -> Doubt {
+    pub(crate) fn bury(&self, victim: Victim) -> Doubt {
         let pid = victim.pid();
         let buffer = || sys::peek(pid, self.ledger.buffer().load(SeqCst), message::SIZE);
         let copied = (self.case.op == Op::RecvInto).then(buffer).flatten();
@@ -319,21 +324,34 @@ impl Scene<'_> {
 
     /// The stopped victim goes on, to the end of its operation and then to its own end.
     fn let_go(&mut self, victim: &mut Victim) -> io::Result<()> {
-        let mut slept = false;
-        for operation in [true, false] {
-            victim.begin_run()?;
-            match self.event(victim, &mut slept, false)? {
-                Some(Event::Mark) if operation => self.no_false_death(),
-                Some(Event::Ended(sys::End::Exit(0))) => break,
-                Some(event) => {
-                    eprintln!("{}: the victim that was stopped: {event:?}", self.case.name());
-                    self.ledger.fault(Fault::Failed, 1);
-                    break;
-                }
-                None => break,
+        victim.begin_run()?;
+        match self.event(victim, &mut false, false)? {
+            Some(Event::Mark) => self.no_false_death(),
+            event => {
+                self.must_have_ended(event);
+                return Ok(());
             }
         }
+        self.let_end(victim)
+    }
+
+    /// The victim has done its operation, and goes on to its own end.
+    pub(crate) fn let_end(&mut self, victim: &mut Victim) -> io::Result<()> {
+        victim.begin_run()?;
+        let event = self.event(victim, &mut false, false)?;
+        self.must_have_ended(event);
         Ok(())
+    }
+
+    fn must_have_ended(&self, event: Option<Event>) {
+        match event {
+            // Stuck, which was noted.
+            None | Some(Event::Ended(sys::End::Exit(0))) => {}
+            Some(event) => {
+                eprintln!("{}: the victim that went on: {event:?}", self.case.name());
+                self.ledger.fault(Fault::Failed, 1);
+            }
+        }
     }
 
     /// A recoverer that is there before the victim dies, if that is what is wanted.

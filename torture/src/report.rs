@@ -18,11 +18,13 @@ pub enum Suite {
     Stop,
     /// Killed at an instruction, and its recoverer too.
     Twice,
+    /// One of its system calls fails.
+    Fail,
 }
 
 impl Suite {
     /// All of them.
-    pub const ALL: [Suite; 3] = [Suite::Kill, Suite::Stop, Suite::Twice];
+    pub const ALL: [Suite; 4] = [Suite::Kill, Suite::Stop, Suite::Twice, Suite::Fail];
 
     /// Its name in tables.
     pub fn name(self) -> &'static str {
@@ -30,6 +32,7 @@ impl Suite {
             Suite::Kill => "kill points",
             Suite::Stop => "stop points",
             Suite::Twice => "double kills",
+            Suite::Fail => "failing calls",
         }
     }
 }
@@ -54,6 +57,8 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// By ring; one with deaths, one with stops alone.
     pub storms: Vec<(Kind, StormTally)>,
+    /// Deaths on one channel, by ring.
+    pub deaths: Vec<(Kind, Tally)>,
     /// By memory of the dead.
     pub latencies: Vec<Latency>,
     /// The first failed points: the case, and how it died.
@@ -101,7 +106,8 @@ impl Report {
     /// Everything is well: nothing lost, torn, stuck, leaked or otherwise wrong.
     pub fn is_well(&self) -> bool {
         let storms = self.storms.iter().map(|(_, storm)| &storm.tally);
-        let mut tallies = self.rows.iter().map(|row| &row.tally).chain(storms);
+        let deaths = self.deaths.iter().map(|(_, tally)| tally);
+        let mut tallies = self.rows.iter().map(|row| &row.tally).chain(storms).chain(deaths);
         tallies.all(|tally| tally.faults.iter().all(|&count| count == 0))
     }
 
@@ -124,6 +130,9 @@ impl Report {
         for (kind, storm) in &self.storms {
             let name = format!("{} storm, {} kills, {} stops", kind_name(*kind), storm.kills, storm.stops);
             line(&mut text, &name, &storm.tally);
+        }
+        for (kind, tally) in &self.deaths {
+            line(&mut text, &format!("deaths on one {} channel", kind_name(*kind)), tally);
         }
         for latency in &self.latencies {
             let Latency { resident_mib, deaths, p50_ns, p99_ns } = latency;
@@ -162,6 +171,7 @@ impl Report {
             text.push('\n');
         }
         self.write_storms(&mut text);
+        self.write_deaths(&mut text);
         self.write_latencies(&mut text);
         text
     }
@@ -179,6 +189,20 @@ impl Report {
             let _ = write!(text, "| {} | {kills} | {stops} | {sent} | {received} |", kind_name(*kind));
             let _ = write!(text, " {recoveries} | {doubtful} |");
             end_row(text, &cells(&storm.tally)[2..]);
+        }
+        text.push('\n');
+    }
+
+    fn write_deaths(&self, text: &mut String) {
+        if self.deaths.is_empty() {
+            return;
+        }
+        let _ = writeln!(text, "## deaths on one channel\n");
+        let _ = writeln!(text, "| ring | {} |", HEAD.join(" | "));
+        let _ = writeln!(text, "|---|{}", "---:|".repeat(HEAD.len()));
+        for (kind, tally) in &self.deaths {
+            let _ = write!(text, "| {} |", kind_name(*kind));
+            end_row(text, &cells(tally));
         }
         text.push('\n');
     }

@@ -16,7 +16,7 @@ use crate::route::{Route, Trace};
 use crate::sys::{self, End, Pid};
 
 /// Messages of one producer that a point can have under way.
-const WINDOW: u64 = 64;
+pub(crate) const WINDOW: u64 = 64;
 /// Seconds that one point may take: longer than every limit within it.
 const LIMIT: u32 = 60;
 /// Failed points that are remembered.
@@ -129,11 +129,11 @@ pub(crate) struct Results {
 }
 
 /// What the names of a run's channels begin with. They are equally long, so that all victims do the same.
-fn prefix(run: u32) -> String {
+pub(crate) fn prefix(run: u32) -> String {
     format!("torture-{:08}-{run:02}-", std::process::id())
 }
 
-fn name(prefix: &str, index: u64) -> String {
+pub(crate) fn name(prefix: &str, index: u64) -> String {
     format!("{prefix}{index:08}")
 }
 

@@ -14,8 +14,17 @@ pub(crate) enum Event {
     Step,
     /// It came to a mark.
     Mark,
+    /// A system call begins, or ends.
+    Call,
     /// It ended.
     Ended(End),
+}
+
+/// A system call that begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    pub(crate) number: libc::c_long,
+    pub(crate) arguments: [u64; 4],
 }
 
 /// A traced child; killed when dropped.
@@ -31,18 +40,21 @@ fn ptrace(request: libc::c_uint, pid: Pid, data: usize) -> io::Result<()> {
 }
 
 fn ptrace_at(request: libc::c_uint, pid: Pid, address: u64, data: usize) -> io::Result<()> {
-    // SAFETY: none of the requests that this file makes reads or writes memory of ours; addresses are the child's.
+    // SAFETY: of the requests that this file makes only PTRACE_GETREGS has an address of ours, and as much room as it
+    // writes; the others are the child's.
     let result = unsafe { libc::ptrace(request, pid, address as *mut libc::c_void, data) };
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// The machine's part of breakpoints.
+/// The machine's part of breakpoints and system calls.
 #[cfg(target_arch = "x86_64")]
 mod machine {
-    use super::{Pid, io, ptrace_at};
+    use super::{Entry, Pid, io, ptrace_at};
 
-    /// Where `struct user` has the instruction pointer.
+    /// Where `struct user` has the instruction pointer, the number of a system call, and its result.
     const POINTER: u64 = std::mem::offset_of!(libc::user_regs_struct, rip) as u64;
+    const NUMBER: u64 = std::mem::offset_of!(libc::user_regs_struct, orig_rax) as u64;
+    const RESULT: u64 = std::mem::offset_of!(libc::user_regs_struct, rax) as u64;
 
     /// Where a stopped child stands.
     pub(super) fn pointer(pid: Pid) -> Option<u64> {
@@ -55,6 +67,28 @@ mod machine {
         ptrace_at(libc::PTRACE_POKEUSER, pid, POINTER, address as usize)
     }
 
+    pub(super) const CALLS: bool = true;
+
+    /// The system call that a child is about to make.
+    pub(super) fn entry(pid: Pid) -> io::Result<Entry> {
+        let mut registers = std::mem::MaybeUninit::<libc::user_regs_struct>::zeroed();
+        ptrace_at(libc::PTRACE_GETREGS, pid, 0, registers.as_mut_ptr() as usize)?;
+        // SAFETY: it consists of integers, so the zeroes it began with are valid too.
+        let registers = unsafe { registers.assume_init() };
+        let arguments = [registers.rdi, registers.rsi, registers.rdx, registers.r10];
+        Ok(Entry { number: registers.orig_rax as libc::c_long, arguments })
+    }
+
+    /// Has the kernel make none instead.
+    pub(super) fn skip(pid: Pid) -> io::Result<()> {
+        ptrace_at(libc::PTRACE_POKEUSER, pid, NUMBER, usize::MAX)
+    }
+
+    /// What the call that ends returns.
+    pub(super) fn fail(pid: Pid, errno: i32) -> io::Result<()> {
+        ptrace_at(libc::PTRACE_POKEUSER, pid, RESULT, -(errno as isize) as usize)
+    }
+
     /// The word with a breakpoint (INT3) as its first instruction.
     pub(super) fn covered(code: u64) -> u64 {
         code & !0xff | 0xcc
@@ -64,10 +98,24 @@ mod machine {
     pub(super) const BEHIND: u64 = 1;
 }
 
-/// Elsewhere there are none, and every point is reached by steps.
+/// Elsewhere there are none: every point is reached by steps, and no system call fails.
 #[cfg(not(target_arch = "x86_64"))]
 mod machine {
-    use super::{Pid, io};
+    use super::{Entry, Pid, io};
+
+    pub(super) const CALLS: bool = false;
+
+    pub(super) fn entry(_: Pid) -> io::Result<Entry> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(super) fn skip(_: Pid) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(super) fn fail(_: Pid, _: i32) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     pub(super) fn pointer(_: Pid) -> Option<u64> {
         None
@@ -97,7 +145,8 @@ impl Victim {
         let mut victim = Victim { pid, ended: false, breakpoint: None };
         match victim.event()? {
             Event::Mark => {
-                ptrace(libc::PTRACE_SETOPTIONS, pid, libc::PTRACE_O_EXITKILL as usize)?;
+                let options = libc::PTRACE_O_EXITKILL | libc::PTRACE_O_TRACESYSGOOD;
+                ptrace(libc::PTRACE_SETOPTIONS, pid, options as usize)?;
                 Ok(victim)
             }
             Event::Ended(End::Exit(FORBIDDEN)) => Err(io::Error::from(io::ErrorKind::PermissionDenied)),
@@ -121,6 +170,7 @@ impl Victim {
             return match libc::WSTOPSIG(status) {
                 libc::SIGTRAP => Ok(Event::Step),
                 libc::SIGUSR1 => Ok(Event::Mark),
+                CALL => Ok(Event::Call),
                 signal => Err(io::Error::other(format!("the victim was stopped by signal {signal}"))),
             };
         }
@@ -147,6 +197,26 @@ impl Victim {
     /// Begins to run until the next mark or the end.
     pub(crate) fn begin_run(&mut self) -> io::Result<()> {
         ptrace(libc::PTRACE_CONT, self.pid, 0)
+    }
+
+    /// Begins to run until a system call begins or ends, or to the next mark, or the end.
+    pub(crate) fn begin_call(&mut self) -> io::Result<()> {
+        ptrace(libc::PTRACE_SYSCALL, self.pid, 0)
+    }
+
+    /// The system call that has just begun.
+    pub(crate) fn entry(&self) -> io::Result<Entry> {
+        machine::entry(self.pid)
+    }
+
+    /// The system call that has just begun is not made.
+    pub(crate) fn skip_call(&mut self) -> io::Result<()> {
+        machine::skip(self.pid)
+    }
+
+    /// The system call that has just ended has failed.
+    pub(crate) fn fail_call(&mut self, errno: i32) -> io::Result<()> {
+        machine::fail(self.pid, errno)
     }
 
     /// The address of the next instruction; 0 where that is not known.
@@ -201,6 +271,10 @@ impl Drop for Victim {
 }
 
 const FORBIDDEN: i32 = 77;
+/// How a stop at a system call is told from others (PTRACE_O_TRACESYSGOOD).
+const CALL: i32 = libc::SIGTRAP | 0x80;
+/// Can system calls be made to fail on this machine?
+pub(crate) const CALLS_CAN_FAIL: bool = machine::CALLS;
 
 /// May a process trace its own children here?
 ///
@@ -216,7 +290,7 @@ pub(crate) fn check_allowed() -> Result<(), String> {
             match victim.step()? {
                 Event::Step => {}
                 Event::Mark => return Ok(()),
-                Event::Ended(end) => return Err(io::Error::other(format!("it ended: {end:?}"))),
+                event => return Err(io::Error::other(format!("it ended: {event:?}"))),
             }
         }
     };
@@ -225,7 +299,7 @@ pub(crate) fn check_allowed() -> Result<(), String> {
             "ptrace(2) of our own children is forbidden here, and it is what stops a process after every single \
              instruction ({e}): allow it (a container: --cap-add SYS_PTRACE or its seccomp profile; \
              sysctl kernel.yama.ptrace_scope below 3), or leave out what needs it (--kill-points 0 --stop-points 0 \
-             --double-kills 0)"
+             --double-kills 0 --failing-calls 0)"
         )
     })
 }

@@ -30,8 +30,10 @@ fn main() -> ExitCode {
         kill_points: 1_500,
         stop_points: 600,
         pairs: 200,
+        failing_calls: u64::MAX,
         storm_kills: 200,
         storm_stops: 200,
+        deaths: 3_000,
         timed_deaths: 0,
         ..Plan::default()
     };
@@ -43,8 +45,10 @@ fn main() -> ExitCode {
         }
     };
     println!("{}", report.summary());
-    let tried = [Suite::Kill, Suite::Stop, Suite::Twice].map(|suite| report.sum(suite).points);
-    let enough = tried[0] >= 1_000 && tried[1] >= 400 && tried[2] >= 100 && report.storms.len() == 4;
+    let tried = Suite::ALL.map(|suite| report.sum(suite).points);
+    let calls = if cfg!(target_arch = "x86_64") { 1_000 } else { 0 };
+    let enough = tried.iter().zip([1_000, 400, 100, calls]).all(|(&tried, least)| tried >= least);
+    let enough = enough && report.storms.len() == 4 && report.deaths.len() == 2;
     println!("torture: {}", if report.is_well() && enough { "ok" } else { "FAILED" });
     if report.is_well() && enough { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

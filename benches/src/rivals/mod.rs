@@ -22,7 +22,6 @@ pub mod ringfire;
 pub mod rtrb;
 
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::time::Duration;
 
 use crate::objects::Objects;
 use crate::spec::{Rival, Spec};
@@ -71,6 +70,7 @@ pub fn lane_name(spec: &Spec, lane: usize) -> String {
 }
 
 /// The other side makes it; how long that takes is not measured.
+#[cfg(any(feature = "ringfire", feature = "iceoryx2", feature = "ipc-channel"))]
 pub fn patiently<T, E: std::fmt::Display>(what: &str, mut attempt: impl FnMut() -> Result<T, E>) -> T {
     let mut last = None;
     for _ in 0..2000 {
@@ -78,7 +78,7 @@ pub fn patiently<T, E: std::fmt::Display>(what: &str, mut attempt: impl FnMut() 
             Ok(done) => return done,
             Err(e) => last = Some(e),
         }
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(std::time::Duration::from_millis(5));
     }
     panic!("{what}: {}", last.map_or_else(String::new, |e| e.to_string()))
 }

@@ -204,6 +204,16 @@ pub(crate) fn within(limit: Duration, mut condition: impl FnMut() -> bool) -> bo
     condition()
 }
 
+/// Gives the calling thread, and what it starts, an IPC namespace of its own, where nothing is but what it makes and
+/// which takes everything along in the end. False without the right to.
+pub(crate) fn alone() -> bool {
+    let alone = nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWIPC);
+    if let Err(errno) = alone {
+        eprintln!("skipped: no IPC namespace of its own ({errno})");
+    }
+    alone.is_ok()
+}
+
 /// The worker processes of a demo: their arguments after the hidden command, and their ids.
 pub(crate) fn workers(demo: i32) -> Vec<(String, i32)> {
     let children = std::fs::read_to_string(format!("/proc/{demo}/task/{demo}/children")).unwrap_or_default();

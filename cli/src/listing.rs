@@ -1,0 +1,145 @@
+//! A channel as `ls`, `stat` and `top` show it: one description for people and JSON, and what is wrong with it.
+
+use std::time::SystemTime;
+
+use semring::segment::Key;
+use semring::{Condition, Found, ParticipantStatus, Role, Status};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::text;
+
+/// One line of a listing. What a half of a channel cannot tell is `None`.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Entry {
+    pub(crate) name: Option<String>,
+    pub(crate) segment_key: Option<String>,
+    pub(crate) segment_id: Option<i32>,
+    pub(crate) semaphore_id: Option<i32>,
+    pub(crate) kind: Option<String>,
+    pub(crate) size_bytes: Option<usize>,
+    pub(crate) mode: Option<String>,
+    pub(crate) owner_uid: Option<u32>,
+    pub(crate) attached: Option<u64>,
+    pub(crate) producers: Option<u32>,
+    pub(crate) consumers: Option<u32>,
+    pub(crate) messages: Option<u64>,
+    pub(crate) capacity: Option<u64>,
+    pub(crate) sent: Option<u64>,
+    pub(crate) received: Option<u64>,
+    #[serde(serialize_with = "as_seconds")]
+    pub(crate) created: Option<SystemTime>,
+    /// What is wrong; empty if nothing is.
+    pub(crate) problems: Vec<String>,
+}
+
+fn as_seconds<S: serde::Serializer>(time: &Option<SystemTime>, to: S) -> Result<S::Ok, S::Error> {
+    time.map(seconds).serialize(to)
+}
+
+/// Seconds since 1970.
+pub(crate) fn seconds(time: SystemTime) -> f64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+impl Entry {
+    pub(crate) fn of(found: &Found) -> Self {
+        let (segment, set) = (found.segment.as_ref(), found.set.as_ref());
+        let status = if let Condition::Live(status) = &found.condition { Some(&**status) } else { None };
+        let mode = segment.map(|s| s.mode).or(set.map(|s| s.mode));
+        Entry {
+            name: found.name.clone(),
+            segment_key: segment.map(|segment| key(&segment.key)),
+            segment_id: segment.map(|segment| segment.id),
+            semaphore_id: set.map(|set| set.id),
+            kind: status.map(|status| status.kind.to_string()),
+            size_bytes: segment.map(|segment| segment.size),
+            mode: mode.map(|mode| format!("{mode:04o}")),
+            owner_uid: segment.map(|s| s.uid).or(set.map(|s| s.uid)),
+            attached: segment.map(|segment| segment.attached),
+            producers: status.map(|status| status.producers),
+            consumers: status.map(|status| status.consumers),
+            messages: status.map(|status| status.len),
+            capacity: status.map(|status| status.capacity),
+            sent: status.map(|status| status.sent),
+            received: status.map(|status| status.received),
+            created: status
+                .map(|s| s.created)
+                .or(segment.and_then(|s| s.change_time))
+                .or(set.and_then(|s| s.change_time)),
+            problems: problems(&found.condition),
+        }
+    }
+
+    /// The name for people.
+    pub(crate) fn label(&self) -> String {
+        self.name.as_deref().map_or_else(|| "?".into(), text::name)
+    }
+}
+
+/// As ipcs prints it.
+pub(crate) fn key(key: &Key) -> String {
+    match key {
+        Key::Number(number) => format!("{number:#010x}"),
+        _ => "0x00000000".into(),
+    }
+}
+
+/// What is wrong with a channel, and what becomes of it.
+fn problems(condition: &Condition) -> Vec<String> {
+    let one = |text: &str| vec![text.to_string()];
+    match condition {
+        Condition::Live(status) => troubles(status),
+        Condition::Dying => {
+            one("half removed: its remover is at work, or died; the next one to open it finishes")
+        }
+        Condition::NoSet => {
+            one("orphaned: half of a pair, its semaphore set is gone (semring rm --orphaned)")
+        }
+        Condition::NoSegment { alive: 0 } => {
+            one("orphaned: half of a pair, its segment is gone (semring rm --orphaned)")
+        }
+        Condition::NoSegment { alive } => {
+            vec![format!("half of a pair: its segment was removed under {alive} participants")]
+        }
+        Condition::HalfMade => one("half made: its creator died; the next one to open it finishes"),
+        Condition::Broken(error) => vec![error.to_string()],
+        other => vec![format!("{other:?}")],
+    }
+}
+
+/// What is wrong with a channel that can be opened.
+pub(crate) fn troubles(status: &Status) -> Vec<String> {
+    let dead = status.participants.iter().filter(|participant| !participant.alive);
+    let mut troubles: Vec<String> = dead.map(obituary).collect();
+    if let Some(holder) = status.lock_holder {
+        troubles.push(format!("locked by process {holder}, at this moment"));
+    }
+    troubles
+}
+
+fn obituary(dead: &ParticipantStatus) -> String {
+    let holds = dead.holds.map(|(_, slots)| format!(" with {slots} in hand")).unwrap_or_default();
+    format!("dead {} {}{holds} waits for recovery by the next consumer or newcomer", dead.role, dead.pid)
+}
+
+/// A participant for JSON.
+pub(crate) fn participant(participant: &ParticipantStatus) -> Value {
+    json!({
+        "index": participant.index,
+        "role": participant.role.to_string(),
+        "pid": participant.pid,
+        "alive": participant.alive,
+        "sleeping": participant.sleeping,
+        "holds_from": participant.holds.map(|(position, _)| position),
+        "holds": participant.holds.map_or(0, |(_, slots)| slots),
+        "joined": seconds(participant.joined),
+    })
+}
+
+/// How many of a side live, and who they are: `2 (1234, 1235)`.
+pub(crate) fn living(status: &Status, role: Role) -> String {
+    let alive = status.participants.iter().filter(|p| p.alive && p.role == role);
+    let pids: Vec<String> = alive.map(|p| p.pid.to_string()).collect();
+    if pids.is_empty() { "0".into() } else { format!("{} ({})", pids.len(), pids.join(", ")) }
+}

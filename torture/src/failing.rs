@@ -1,0 +1,173 @@
+//! One point: a system call of the victim fails instead of being made. The operation returns an error that says so, or
+//! tries again; then the victim ends, and everything is checked as after a death.
+
+use std::io;
+
+use semring::segment::SegmentOptions;
+use semring::sem::{Set, SetOptions};
+
+use crate::calls::{self, Call};
+use crate::cases::{self, Case};
+use crate::fault::Fault;
+use crate::ledger::Ledger;
+use crate::point::Aim;
+use crate::random::Random;
+use crate::scene::Scene;
+use crate::suite::{self, Point};
+use crate::tracer::{Event, Victim};
+
+/// Semaphores of a set (docs/design.md, section 3).
+const IDENT: usize = 0;
+const LOCK: usize = 1;
+
+/// Which call, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Injection {
+    /// Counted from 0, between the marks.
+    nth: usize,
+    call: &'static str,
+    errno: i32,
+}
+
+impl std::fmt::Display for Injection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let error = io::Error::from_raw_os_error(self.errno);
+        write!(f, "system call {} ({}) fails: {error}", self.nth, self.call)
+    }
+}
+
+/// Errors that are over by the next call: they may not keep others out.
+fn passes(errno: i32) -> bool {
+    matches!(errno, libc::EINTR | libc::EAGAIN | libc::ENOMEM | libc::ENOSPC | libc::ERANGE)
+}
+
+/// Says that the object is gone, which is not true: whoever believes it has reason to leave things as they are.
+fn misleads(errno: i32) -> bool {
+    matches!(errno, libc::EIDRM | libc::EINVAL)
+}
+
+impl Scene<'_> {
+    /// Has a call of the victim fail, and lets it go on to its end; false if it made another call there.
+    pub(crate) fn fail(&mut self, victim: &mut Victim, injection: Injection) -> io::Result<bool> {
+        let mut hit = false;
+        let ledger = self.ledger;
+        self.call_by_call(victim, |nth, call| {
+            hit |= nth == injection.nth && call.name == injection.call;
+            let fails = hit && nth == injection.nth;
+            fails.then(|| {
+                ledger.excuse(injection.errno);
+                injection.errno
+            })
+        })?;
+        let held_up = self.status().is_some_and(|status| status.lock_holder == Some(victim.pid()));
+        if held_up && passes(injection.errno) {
+            eprintln!("{}: {injection}: LOCK stays with the victim", self.case.name());
+            ledger.fault(Fault::Stuck, 1);
+        }
+        // A channel is finished before LOCK is given back: if that fails, it stands.
+        let creates = self.case.op.creates() && !self.lock_is_held();
+        self.let_end(victim)?;
+        if creates && ledger.was_excused() && !misleads(injection.errno) {
+            self.left_nothing(injection);
+        }
+        Ok(hit)
+    }
+
+    /// The victim goes on to its next mark. `fails` hears of each call that it makes, and may give an errno.
+    fn call_by_call(
+        &mut self,
+        victim: &mut Victim,
+        mut fails: impl FnMut(usize, &Call) -> Option<i32>,
+    ) -> io::Result<()> {
+        let (mut nth, mut inside, mut errno) = (0, false, None);
+        loop {
+            victim.begin_call()?;
+            match self.next(victim, &mut false)? {
+                Event::Call if inside => {
+                    if let Some(errno) = errno.take() {
+                        victim.fail_call(errno)?;
+                    }
+                    inside = false;
+                }
+                Event::Call => {
+                    if let Some(call) = calls::of(victim.pid(), &victim.entry()?) {
+                        errno = fails(nth, &call);
+                        nth += 1;
+                    }
+                    if errno.is_some() {
+                        victim.skip_call()?;
+                    }
+                    inside = true;
+                }
+                Event::Mark => return Ok(()),
+                event => return Err(io::Error::other(format!("a victim ended: {event:?}"))),
+            }
+        }
+    }
+
+    fn semaphores(&self) -> Option<Set> {
+        SetOptions::new(0).open(&*self.name).ok()
+    }
+
+    fn lock_is_held(&self) -> bool {
+        self.semaphores().and_then(|set| set.value(LOCK).ok()).is_some_and(|value| value != 0)
+    }
+
+    /// Creating has failed, and nothing is there. A new set may stay, which the next creator uses: nobody may remove it
+    /// without having LOCK and knowing that it is new, and it is these calls that failed.
+    fn left_nothing(&self, injection: Injection) {
+        let segment = SegmentOptions::new().open(&*self.name).is_ok();
+        let set = self.semaphores();
+        let excused = injection.call.starts_with("sem") && !segment;
+        let new = excused && set.as_ref().is_some_and(|set| set.value(IDENT) == Ok(0));
+        if segment || set.is_some() && !new {
+            let name = self.case.name();
+            eprintln!("{name}: {injection}: left behind: segment {segment}, set {}", set.is_some());
+            self.ledger.fault(Fault::Leaked, 1);
+        }
+    }
+}
+
+/// The calls that a case's victim makes between its marks.
+fn trace(case: &Case, ledger: &Ledger, name: String) -> io::Result<Vec<Call>> {
+    let mut scene = Scene::set(case, ledger, name, false).map_err(io::Error::other)?;
+    let mut victim = scene.start()?;
+    let mut calls = Vec::new();
+    scene.call_by_call(&mut victim, |_, call| {
+        calls.push(call.clone());
+        None
+    })?;
+    scene.let_end(&mut victim)?;
+    let doubt = scene.bury(victim);
+    scene.check(&doubt);
+    Ok(calls)
+}
+
+/// About `count` failures, evenly over every call of every case of a name that has `only` in it, and over the ways in
+/// which it can fail; in random order. Positions that wrap make no other calls.
+pub(crate) fn points(
+    only: &str,
+    count: u64,
+    random: &mut Random,
+    watch: &mut dyn FnMut(u64) -> bool,
+) -> io::Result<(Vec<Case>, Vec<Point>)> {
+    let ledger = Ledger::new(suite::WINDOW).map_err(io::Error::other)?;
+    let wanted = |case: &Case| !case.wraps && case.name().contains(only);
+    let cases: Vec<Case> = cases::all().into_iter().filter(wanted).collect();
+    let mut points = Vec::new();
+    for (case, number) in (0..cases.len()).zip(0..) {
+        if !watch(number) {
+            break;
+        }
+        let calls = trace(&cases[case], &ledger, suite::name(&suite::prefix(0), number))?;
+        for (nth, Call { name: call, errnos }) in calls.into_iter().enumerate() {
+            points.extend(errnos.into_iter().map(|errno| {
+                let injection = Injection { nth, call, errno };
+                Point { case, aim: Aim::Fail(injection) }
+            }));
+        }
+    }
+    random.shuffle(&mut points);
+    points.truncate(usize::try_from(count).unwrap_or(usize::MAX));
+    Ok((cases, points))
+}
