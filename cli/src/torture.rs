@@ -62,7 +62,7 @@ pub(crate) struct Torture {
     #[arg(long, value_name = "NUMBER")]
     stops: Option<u64>,
 
-    /// Deaths on one channel, one after the other
+    /// Deaths on one channel of each kind, one after the other
     #[arg(long, value_name = "NUMBER")]
     deaths: Option<u64>,
 

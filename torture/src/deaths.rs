@@ -24,7 +24,7 @@ const CAPACITY: u64 = 16;
 const PARTICIPANTS: usize = 8;
 /// Where a set has its leases, and how many tokens its wake semaphores have from the beginning.
 const FIRST_LEASE: usize = 4;
-const TOKENS: u16 = 15_000;
+const TOKENS: u16 = 31_000;
 
 /// How a process dies.
 #[derive(Clone, Copy, Debug)]

@@ -31,7 +31,7 @@ pub struct Plan {
     pub storm_kills: u64,
     /// Random stops in storms.
     pub storm_stops: u64,
-    /// Deaths on one channel, one after the other.
+    /// Deaths on one channel of each kind, one after the other.
     pub deaths: u64,
     /// Deaths that are timed, for each amount of memory.
     pub timed_deaths: usize,
@@ -56,7 +56,7 @@ impl Default for Plan {
             failing_calls: 3_000,
             storm_kills: 4_000,
             storm_stops: 4_000,
-            deaths: 6_000,
+            deaths: 3_000,
             timed_deaths: 100,
             jobs: std::thread::available_parallelism().map_or(1, usize::from),
             seed: 1,
@@ -241,7 +241,7 @@ impl Running<'_> {
     /// On a channel of each kind.
     fn deaths(&mut self) -> std::io::Result<()> {
         for kind in [Kind::Mpmc, Kind::Spsc] {
-            let deaths = self.plan.deaths / 2;
+            let deaths = self.plan.deaths;
             if deaths == 0 || self.report.interrupted {
                 continue;
             }

@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         failing_calls: u64::MAX,
         storm_kills: 200,
         storm_stops: 200,
-        deaths: 3_000,
+        deaths: 1_500,
         timed_deaths: 0,
         ..Plan::default()
     };
