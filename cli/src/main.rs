@@ -20,6 +20,7 @@ mod signals;
 mod stat;
 mod summary;
 mod text;
+mod top;
 mod torture;
 mod waiting;
 
@@ -62,6 +63,7 @@ enum Command {
     Recv(recv::Recv),
     Ls(ls::Ls),
     Stat(stat::Stat),
+    Top(top::Top),
     Peek(peek::Peek),
     Create(create::Create),
     Rm(rm::Rm),
@@ -83,6 +85,7 @@ fn main() -> ExitCode {
         Command::Recv(recv) => recv.run(cli.json),
         Command::Ls(ls) => ls.run(cli.json),
         Command::Stat(stat) => stat.run(cli.json),
+        Command::Top(top) => top.run(cli.json),
         Command::Peek(peek) => peek.run(cli.json),
         Command::Create(create) => create.run(cli.json),
         Command::Rm(rm) => rm.run(cli.json),

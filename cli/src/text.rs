@@ -19,6 +19,18 @@ pub(crate) fn name(name: &str) -> String {
     })
 }
 
+/// The first `width` characters, the last of them a mark if there were more.
+pub(crate) fn shortened(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.into();
+    }
+    let mut short: String = text.chars().take(width.saturating_sub(1)).collect();
+    if width > 0 {
+        short.push('…');
+    }
+    short
+}
+
 /// Three digits and a unit, by powers of 1,000: `999`, `1.23k`, `45.6M`.
 pub(crate) fn count(number: f64) -> String {
     scaled(number, 1000.0, &["", "k", "M", "G", "T", "P", "E"])
@@ -117,6 +129,11 @@ mod tests {
     fn names_cannot_steer_a_terminal() {
         assert_eq!(name("orders é"), "orders é");
         assert_eq!(name("a\x1b[2J\u{202e}\n"), "a\\u{1b}[2J\\u{202e}\\n");
+    }
+
+    #[test]
+    fn what_is_too_long_ends_with_a_mark() {
+        assert_eq!([6, 4, 1, 0].map(|width| shortened("abcdef", width)), ["abcdef", "abc…", "…", ""]);
     }
 
     #[test]
