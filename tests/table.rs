@@ -370,10 +370,13 @@ fn corrupt_headers() {
             }
             word.store(bad, Ordering::Relaxed);
             let opened = TableOptions::new().open::<u64, u64>(&name, "counters");
-            assert!(
-                matches!(opened, Err(Error::Corrupt { .. } | Error::Version { .. } | Error::Foreign { .. })),
-                "{offset} {bad:#x}: {opened:?}"
-            );
+            // A size or a name that goes with all the rest is one that somebody else may have asked for.
+            let refused = match opened {
+                Err(Error::Corrupt { .. } | Error::Version { .. } | Error::Foreign { .. }) => true,
+                Err(Error::Mismatch { .. }) => offset > 32,
+                _ => false,
+            };
+            assert!(refused, "{offset} {bad:#x}: {opened:?}");
         }
         word.store(old, Ordering::Relaxed);
     }
@@ -404,7 +407,9 @@ fn threads_share_a_handle() {
         std::thread::scope(|scope| {
             for _ in 0..3 {
                 scope.spawn(|| {
-                    (0..200).for_each(|_| drop(table.update(&1, |value| *value += 1).expect("update")))
+                    (0..200).for_each(|_| {
+                        table.update(&1, |value| *value += 1).expect("update");
+                    })
                 });
             }
         });

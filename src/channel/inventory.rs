@@ -10,7 +10,7 @@ use super::header;
 use super::options::Options;
 use super::set::{Set, Stage};
 use super::status::Status;
-use crate::error::{Error, Result};
+use crate::error::{Error, OsError, Result};
 use crate::layout::record;
 use crate::segment::{self, Key, Mapping, Segment, SegmentStatus};
 use crate::sem::{self, SetStatus};
@@ -56,7 +56,8 @@ pub enum Condition {
 
 /// Lists the channels of this IPC namespace, and what is left of others, in the order of the kernel's tables.
 ///
-/// What we may not read is left out: it cannot be told from other programs' objects.
+/// What we cannot attach is left out: it cannot be told from other programs' objects. No set is said to be without its
+/// segment then, for that may be its segment.
 ///
 /// # Errors
 /// [`Error::Os`] if the kernel has no System V IPC.
@@ -78,7 +79,16 @@ pub fn channels() -> Result<Vec<Found>> {
     let before: Vec<_> = sem::list()?.into_iter().filter_map(|set| Some((stage(&set)?, set))).collect();
     let segments = segment::list()?;
     let sets = sem::list()?;
-    let mut found: Vec<_> = segments.into_iter().filter_map(|segment| judge(segment, &sets)).collect();
+    let (mut found, mut unread) = (Vec::new(), false);
+    for segment in segments {
+        match judge(segment, &sets) {
+            Ok(judged) => found.extend(judged),
+            Err(_) => unread = true,
+        }
+    }
+    if unread {
+        return Ok(found); // a set that seems to be alone may belong to that segment
+    }
     let alone = before.into_iter().filter(|(_, set)| !found.iter().any(|f| f.set_id() == Some(set.id)));
     let halves: Vec<_> = alone.filter_map(|(stage, set)| half(stage, set)).collect();
     found.extend(halves);
@@ -153,19 +163,29 @@ fn half(before: Stage, status: SetStatus) -> Option<Found> {
     Some(Found { name: None, segment: None, set: Some(status), condition })
 }
 
-/// What a segment is; `None` if it is no channel's, or cannot be looked at.
-fn judge(segment: SegmentStatus, sets: &[SetStatus]) -> Option<Found> {
+/// What a segment is; `None` if it is no channel's, or not there any more.
+///
+/// # Errors
+/// If it cannot be attached: for lack of memory, of address space, of permission.
+fn judge(segment: SegmentStatus, sets: &[SetStatus]) -> Result<Option<Found>, OsError> {
     if segment.removed || !is_plausible(segment.size) {
-        return None;
+        return Ok(None);
     }
-    let mapping = Mapping::attach(segment.id, true).ok()?;
-    let (name, set, condition) = match header::whose(&mapping, segment.id) {
+    match Mapping::attach(segment.id, true) {
+        Ok(mapping) => Ok(judge_mapped(&mapping, segment, sets)),
+        Err(e) if matches!(e.errno, libc::EIDRM | libc::EINVAL) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+fn judge_mapped(mapping: &Mapping, segment: SegmentStatus, sets: &[SetStatus]) -> Option<Found> {
+    let (name, set, condition) = match header::whose(mapping, segment.id) {
         Ok((name, set)) => {
             let condition = condition(&name, &segment, set)?;
             (Some(name), Some(set), condition)
         }
         // Where its set is we can only guess; a guess is enough not to take that for an orphan.
-        Err(e @ Error::Version { .. }) => (None, Some(header::set_id(&mapping)), Condition::Broken(e)),
+        Err(e @ Error::Version { .. }) => (None, Some(header::set_id(mapping)), Condition::Broken(e)),
         Err(_) => return None,
     };
     let set = set.and_then(|id| sets.iter().find(|set| set.id == id).cloned());
