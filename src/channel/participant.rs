@@ -234,6 +234,13 @@ impl<E: End> Participant<E> {
         Stop::Disconnected
     }
 
+    /// Reports that something is wrong with the channel, and makes the next call look again: what is removed, say, must
+    /// not deliver another message because it is still in memory.
+    fn failed(&mut self, e: Error) -> Stop {
+        self.checkup_at = 0;
+        Stop::Failed(e)
+    }
+
     /// Marks the handle as unusable: what it saw, nobody who follows the protocol writes.
     #[cold]
     pub(crate) fn broken(&mut self, e: Error) -> Stop {
@@ -297,8 +304,9 @@ impl<E: End> Participant<E> {
             let asleep = Instant::now();
             let mut waiting =
                 Waiting { participant: self, patience, limit, busy: false, barrier: Cell::new(None) };
-            let waited = park::wait(channel.mem(), me, E::SIDE, &mut waiting)?;
+            let waited = park::wait(channel.mem(), me, E::SIDE, &mut waiting);
             limit = waiting.limit;
+            let waited = waited.map_err(|e| self.failed(e))?;
             self.pace.slept(asleep.elapsed());
             match waited {
                 Waited::Retry => {}
@@ -350,7 +358,7 @@ impl<E: End> Participant<E> {
         }
         self.glance_again = now + GLANCE;
         self.end.before_sleep(self.channel.mem());
-        let (look, _) = self.look_around(false)?;
+        let (look, _) = self.look_around(false).map_err(|e| self.failed(e))?;
         if let Some(done) = attempt(self)? {
             return Ok(done);
         }
