@@ -87,7 +87,7 @@ impl Worker {
         };
         worker.board.note(self.role, self.index, Note::EndedAt, message::now());
         worker.board.note(self.role, self.index, Note::End, end as u64);
-        if is_orphan(&plan) {
+        if is_orphan(&plan) || matches!(end, End::Stopped) && becomes_orphan(&plan) {
             // The parent would have removed the channel. The first of us to come here does; the others find none.
             if let Transport::Channel(name) = &plan.transport {
                 let _ = Options::new().open(name.as_str()).and_then(semring::Channel::remove);
@@ -196,6 +196,15 @@ fn follow_parent(plan: &Plan) -> io::Result<()> {
         signal_hook::low_level::raise(signal_hook::consts::SIGTERM)?;
     }
     Ok(())
+}
+
+/// The signal of the parent's death comes with the end of the thread that made us; its other threads may take a moment
+/// longer, and are our parent until then (prctl(2), PR_SET_PDEATHSIG).
+fn becomes_orphan(plan: &Plan) -> bool {
+    (0..20).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        is_orphan(plan)
+    })
 }
 
 fn is_orphan(plan: &Plan) -> bool {
