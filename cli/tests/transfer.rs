@@ -67,6 +67,35 @@ fn chunks_arrive_as_they_were() {
     round_trip(&noise(3), "--chunks 1000");
 }
 
+/// What a user would try first: a big binary file, a long text, and the text shared out among four.
+#[test]
+fn a_hundred_megabytes_and_a_million_lines() {
+    let binary = noise(100_000_000);
+    let text = numbered(1_000_000);
+    for kind in ["spsc", "mpmc"] {
+        for (input, framing) in [(&binary[..], "--chunks 65536"), (text.as_bytes(), "--lines")] {
+            let name = Name::new();
+            let options = format!("{framing} --kind {kind}");
+            let receiver = Running::start(name.command("recv", &options));
+            let sender = Running::with_input(name.command("send", &options), input);
+            sender.end().ok();
+            assert!(receiver.end().ok().stdout == input, "{options}");
+            name.assert_gone();
+        }
+    }
+    let name = Name::new();
+    let receivers = [(); 4].map(|()| Running::start(name.command("recv", "")));
+    assert!(within(LIMIT, || run(name.command("rm", "")).stderr.matches("consumer").count() == 4));
+    Running::with_input(name.command("send", ""), &text).end().ok();
+    let outputs = receivers.map(|receiver| String::from_utf8(receiver.end().ok().stdout).unwrap());
+    let mut all: Vec<&str> = outputs.iter().flat_map(|output| output.split_inclusive('\n')).collect();
+    let mut expected: Vec<&str> = text.split_inclusive('\n').collect();
+    all.sort_unstable();
+    expected.sort_unstable();
+    assert!(all == expected, "{} of {} lines", all.len(), expected.len());
+    name.assert_gone();
+}
+
 #[test]
 fn frames_arrive_as_they_were() {
     let mut input = Vec::new();
