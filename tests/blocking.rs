@@ -232,6 +232,35 @@ fn a_stopped_sleeper_holds_up_nobody() {
     consumers[0].then("got 2 0 1");
 }
 
+/// Who was woken and stopped before it took the message has it to itself only until another sleeper looks again.
+#[test]
+fn two_stopped_sleepers_of_three_do_not_swallow_a_message() {
+    for recheck in [true, false] {
+        let name = Name::new("swallowed");
+        let again = if recheck { " recheck=100" } else { "" };
+        let mut consumers = [0; 3]
+            .map(|_| Puppet::with(&format!("consumer {name} capacity=8 size=16 participants=4{again}")));
+        let mut producer = Puppet::with(&format!("producer {name}"));
+        consumers.iter_mut().for_each(|c| c.tell("recv"));
+        consumers.iter().for_each(|c| asleep(&name, c.pid()));
+        consumers[..2].iter().for_each(|c| c.stop());
+        producer.expect("send 1", "ok");
+        if !recheck {
+            // The first two were the ones to be woken.
+            consumers[2].is_silent();
+            consumers[0].signal(libc::SIGCONT);
+            consumers[0].then("got 1 0 1");
+            continue;
+        }
+        consumers[2].then("got 1 0 1");
+        consumers[..2].iter().for_each(|c| c.signal(libc::SIGCONT));
+        producer.expect("send_range 2 4", "ok");
+        let mut got = [consumers[0].answer(), consumers[1].answer()];
+        got.sort();
+        assert_eq!(got, ["got 2 0 1", "got 3 0 1"]);
+    }
+}
+
 /// Blocks in one call; says how much CPU time that took.
 fn idle(arguments: &[&str]) {
     let [name, role] = arguments else { panic!("{arguments:?}") };
@@ -251,7 +280,7 @@ fn idle(arguments: &[&str]) {
     }
 }
 
-/// Ten seconds asleep, on either side, cost less than 10 ms of CPU time.
+/// Ten seconds asleep, on either side, cost less than 10 ms of CPU time, with ten looks at the ring.
 #[test]
 fn sleeping_burns_no_processor_time() {
     let sides = KINDS.map(|kind| ["consumer", "producer"].map(|role| (kind, role)));

@@ -12,11 +12,9 @@ use std::time::Duration;
 
 use common::child::{self, Child};
 use common::puppet::Puppet;
-use common::{DEADLINE, KINDS, Name, asleep, eventually, small, start, sys};
+use common::{DEADLINE, KINDS, Name, asleep, eventually, options, small, start, sys};
 use semring::segment::Key;
-use semring::{
-    Channel, Error, Kind, Options, RecvError, RecvTimeoutError, Role, TryRecvError, WhenNoConsumer,
-};
+use semring::{Channel, Error, Kind, RecvError, RecvTimeoutError, Role, TryRecvError, WhenNoConsumer};
 
 #[test]
 fn child_entry() {
@@ -52,7 +50,7 @@ fn exec_keeps_the_lease_until_the_program_ends() {
 }
 
 fn exec(arguments: &[&str]) {
-    let mut producer = Options::new().existing().producer(arguments[0]).expect("producer");
+    let mut producer = options().existing().producer(arguments[0]).expect("producer");
     producer.send(b"before exec").expect("send");
     child::say("exec");
     // It ends when its standard input does.
@@ -128,7 +126,7 @@ fn inside(arguments: &[&str]) {
     }
     let mut consumer = small(kind(arguments[1]), 4).consumer(name).expect("consumer");
     let status = first_of_its_namespace(|| {
-        let mut producer = Options::new().existing().producer(name).expect("producer");
+        let mut producer = options().existing().producer(name).expect("producer");
         producer.send(b"from pid 1").expect("send");
         std::mem::forget(producer.reserve(1).expect("reserve"));
         let status = producer.status().expect("status");
@@ -140,16 +138,16 @@ fn inside(arguments: &[&str]) {
     assert_eq!(consumer.recv_timeout(DEADLINE), Err(RecvTimeoutError::Disconnected));
     drop(consumer);
 
-    let mut producer = Options::new().existing().producer(name).expect("producer");
+    let mut producer = options().existing().producer(name).expect("producer");
     producer.send(b"twice").expect("send");
     let status = first_of_its_namespace(|| {
-        let mut consumer = Options::new().existing().consumer(name).expect("consumer");
+        let mut consumer = options().existing().consumer(name).expect("consumer");
         let lease = consumer.lease().expect("lease");
         assert_eq!(lease.to_vec(), b"twice");
         sys::exit_now(0)
     });
     assert_eq!(status, 0);
-    let mut consumer = Options::new().existing().consumer(name).expect("consumer");
+    let mut consumer = options().existing().consumer(name).expect("consumer");
     let message = consumer.recv_timeout(DEADLINE).expect("again");
     assert_eq!((message.data.as_slice(), message.redelivered()), (&b"twice"[..], true));
     child::say("done");
@@ -200,7 +198,7 @@ fn fewer(arguments: &[&str]) {
     }
     drop(small(kind, 4).participants(64).create("fewer").expect("create"));
     assert!(limit_operations(semopm));
-    let channel = Options::new().open("fewer").expect("open");
+    let channel = options().open("fewer").expect("open");
     assert_eq!(channel.status().expect("status").limit, 64);
     everything_works(&channel);
     channel.remove().expect("remove");
@@ -222,7 +220,7 @@ fn everything_works(channel: &Channel) {
     drop(all);
     let mut consumer = channel.consumer().expect("consumer");
     let status = sys::wait(sys::fork(|| {
-        let mut producer = Options::new().existing().producer(name).expect("producer");
+        let mut producer = options().existing().producer(name).expect("producer");
         producer.send(b"2").expect("send");
         std::mem::forget(producer.reserve(1).expect("reserve"));
         sys::exit_now(0)

@@ -9,6 +9,7 @@ use crate::segment::Mapping;
 use crate::sync::{AtomicU64, Ordering};
 
 use super::header::{self, Header, WakeMode};
+use super::options::Recheck;
 use super::set::Set;
 
 /// An opened channel.
@@ -19,6 +20,7 @@ pub(crate) struct Attachment {
     pub(crate) header: Header,
     pub(crate) trusted: bool,
     pub(crate) lock_timeout: std::time::Duration,
+    pub(crate) recheck: Recheck,
     mem: Shared,
     mapping: Mapping,
     generation: Generation,
@@ -36,9 +38,10 @@ impl Attachment {
         mapping: Mapping,
         trusted: bool,
         lock_timeout: std::time::Duration,
+        recheck: Recheck,
     ) -> Result<Self> {
         let generation = Generation::current()?;
-        Ok(Self { name, set, segment_id, header, trusted, lock_timeout, mem, mapping, generation })
+        Ok(Self { name, set, segment_id, header, trusted, lock_timeout, recheck, mem, mapping, generation })
     }
 
     /// The ring's memory.

@@ -253,8 +253,17 @@ impl Identity<'_> {
         }
         let mem = view(&mapping, header.geometry);
         let trusted = self.options.trusted;
-        let attachment =
-            Attachment::new(self.name.clone(), set, segment_id, header, mem, mapping, trusted, timeout)?;
+        let attachment = Attachment::new(
+            self.name.clone(),
+            set,
+            segment_id,
+            header,
+            mem,
+            mapping,
+            trusted,
+            timeout,
+            self.options.recheck,
+        )?;
         Ok((Arc::new(attachment), lock))
     }
 
@@ -273,7 +282,17 @@ impl Identity<'_> {
         self.compare(&header, id, &set)?;
         os::shm::dont_dump(mapping.base(), mapping.len())?;
         let mem = view(&mapping, header.geometry);
-        Attachment::new(self.name.clone(), set, id, header, mem, mapping, false, Duration::ZERO)
+        Attachment::new(
+            self.name.clone(),
+            set,
+            id,
+            header,
+            mem,
+            mapping,
+            false,
+            Duration::ZERO,
+            self.options.recheck,
+        )
     }
 
     /// The verified set, made if need be; and whether it was.

@@ -29,6 +29,8 @@ mod typed;
 mod fetch_tests;
 #[cfg(test)]
 mod gift_tests;
+#[cfg(test)]
+mod recheck_tests;
 
 use std::sync::Arc;
 

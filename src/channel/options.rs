@@ -52,8 +52,24 @@ pub struct Options {
     pub(crate) lock_memory: bool,
     pub(crate) trusted: bool,
     pub(crate) lock_timeout: Option<Duration>,
+    pub(crate) recheck: Recheck,
     pub(crate) scrub: Option<bool>,
     pub(crate) origin: u64,
+}
+
+/// After how long a sleeper looks again without having been woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Recheck(pub(crate) Option<Duration>);
+
+impl Recheck {
+    /// More often it would be polling.
+    const LEAST: Duration = Duration::from_millis(1);
+}
+
+impl Default for Recheck {
+    fn default() -> Self {
+        Self(Some(Duration::from_secs(1)))
+    }
 }
 
 impl Options {
@@ -154,6 +170,31 @@ impl Options {
     /// How long opening may wait for the channel's lock, which others hold for microseconds; default 5 s.
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {
         self.lock_timeout = Some(timeout);
+        self
+    }
+
+    /// After how long a blocked call looks again by itself, though nobody has woken it: by default 1 s, at least 1 ms, or
+    /// never.
+    ///
+    /// Messages, room, deaths and removal wake the sleepers that they concern; none of that waits for this. It bounds what
+    /// a process can do to others that is *stopped* (SIGSTOP, a debugger) at the wrong moment: between sending and waking,
+    /// or after it was woken and before it takes the message that it was woken for. It costs some microseconds each time.
+    ///
+    /// # Examples
+    /// ```
+    /// use semring::Options;
+    /// use std::time::Duration;
+    ///
+    /// # let name = format!("recheck-doc-{}", std::process::id());
+    /// let mut sooner = Options::new().recheck_interval(Some(Duration::from_millis(50))).consumer(&name)?;
+    /// let mut never = Options::new().recheck_interval(None).producer(&name)?;
+    /// never.send(b"in time")?;
+    /// assert_eq!(&*sooner.recv()?, b"in time");
+    /// # sooner.channel().remove()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn recheck_interval(mut self, interval: Option<Duration>) -> Self {
+        self.recheck = Recheck(interval.map(|interval| interval.max(Recheck::LEAST)));
         self
     }
 

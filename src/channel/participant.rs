@@ -554,15 +554,13 @@ impl<E: End> Sleeper for Waiting<'_, E> {
             return Err(e);
         }
         let deadline = self.patience.deadline();
-        let mut until = deadline;
+        let mut limit = self.participant.channel.recheck.0;
         if limited {
-            let soon = Instant::now().checked_add(self.limit);
+            limit = Some(limit.map_or(self.limit, |recheck| recheck.min(self.limit)));
             self.limit = (self.limit * 2).min(MIDWAY.1);
-            until = match (deadline, soon) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
         }
+        let soon = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let until = [deadline, soon].into_iter().flatten().min();
         let cancel = Arc::clone(&self.participant.cancel);
         let interrupted = || cancel.load(std::sync::atomic::Ordering::Acquire);
         let waited = self.participant.channel.set.sleep(self.participant.me, until, &interrupted)?;

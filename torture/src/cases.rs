@@ -155,13 +155,18 @@ pub(crate) struct Case {
     pub(crate) waits: bool,
 }
 
+/// With these nobody looks again without being woken: a wake-up that was lost is to be seen.
+pub(crate) fn options() -> Options {
+    Options::new().recheck_interval(None)
+}
+
 impl Case {
     fn new(op: Op, kind: Kind, fill: u64, company: Company) -> Self {
         Case { op, kind, fill, company, wraps: false, waits: false }
     }
 
     pub(crate) fn options(&self) -> Options {
-        let options = Options::new()
+        let options = options()
             .kind(self.kind)
             .capacity(CAPACITY)
             .message_size(message::SIZE as u64)
