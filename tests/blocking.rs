@@ -304,3 +304,25 @@ fn sleeping_burns_no_processor_time() {
         assert!(sleeper.end().success());
     }
 }
+
+/// A message in hand for long: producers wait for its slot, other consumers for the next message. They do not keep waking
+/// each other meanwhile.
+#[test]
+fn waiting_on_both_sides_burns_no_processor_time() {
+    let name = Name::new("both-sides");
+    let consumer = |_| Puppet::with(&format!("consumer {name} capacity=1 size=16 recheck=1000"));
+    let [mut holder, mut waiter] = [0, 1].map(consumer);
+    let mut producer = Puppet::with(&format!("producer {name} recheck=1000"));
+    producer.expect("send 1", "ok");
+    holder.expect("lease", "leased 1 0 1");
+    let cpu = |puppet: &mut Puppet| puppet.ask("cpu").parse::<u64>().expect("a number");
+    let before = [cpu(&mut waiter), cpu(&mut producer)];
+    waiter.tell("recv");
+    producer.tell("send 2");
+    std::thread::sleep(Duration::from_secs(2));
+    holder.expect("ack", "ok");
+    waiter.then("got 2 0 1");
+    producer.then("ok");
+    let spent = [cpu(&mut waiter) - before[0], cpu(&mut producer) - before[1]];
+    assert!(spent.iter().all(|&micros| micros < 20_000), "{spent:?} us");
+}

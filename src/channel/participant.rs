@@ -42,8 +42,8 @@ pub(crate) trait End: Sized {
     fn poll(&self, mem: &Shared) -> Poll;
     /// Likewise, for a loop that spins: disturbs the other side less, and may miss what a poll sees.
     fn glance(&self, mem: &Shared) -> bool;
-    /// Publishes what others need to see before we sleep or leave.
-    fn before_sleep(&mut self, mem: &Shared);
+    /// Publishes what others need to see before we sleep or leave; says whether there was anything.
+    fn before_sleep(&mut self, mem: &Shared) -> bool;
     /// Ends a claim whose guard was forgotten, or that is open when we leave.
     fn settle(&mut self, mem: &Shared, me: Index, claim: Claim);
     /// Withdraws the record; false if something adopted remains, which somebody must recover.
@@ -534,8 +534,10 @@ impl<E: End> Sleeper for Waiting<'_, E> {
 
     fn look(&mut self) -> Result<Look> {
         let participant = &mut *self.participant;
-        participant.end.before_sleep(participant.channel.mem());
-        participant.wake(E::SIDE.other());
+        // Only with something to tell: where both sides sleep, each would wake the other for ever.
+        if participant.end.before_sleep(participant.channel.mem()) {
+            participant.wake(E::SIDE.other());
+        }
         let (look, busy) = participant.look_around(true)?;
         self.busy = busy;
         Ok(look)

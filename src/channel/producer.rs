@@ -91,7 +91,9 @@ impl End for Sender {
         Sender::glance(self, mem)
     }
 
-    fn before_sleep(&mut self, _mem: &Shared) {}
+    fn before_sleep(&mut self, _mem: &Shared) -> bool {
+        false
+    }
 
     fn settle(&mut self, mem: &Shared, _me: Index, mut claim: Claim) {
         while claim.len() > 0 {

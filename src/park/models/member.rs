@@ -191,8 +191,9 @@ impl<E: End> Sleeper for Member<E> {
 
     fn look(&mut self) -> Result<Look, Infallible> {
         let Channel { mem, kernel, .. } = &*self.channel.clone();
-        self.end.before_sleep(mem);
-        self.wake(E::SIDE.other());
+        if self.end.before_sleep(mem) {
+            self.wake(E::SIDE.other());
+        }
         if mutant("ring before the leases") {
             self.early = Some(self.end.poll(mem));
         }
