@@ -30,6 +30,8 @@ mod fetch_tests;
 #[cfg(test)]
 mod gift_tests;
 #[cfg(test)]
+mod look_tests;
+#[cfg(test)]
 mod recheck_tests;
 
 use std::sync::Arc;

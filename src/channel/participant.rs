@@ -15,7 +15,7 @@ use super::pace::Pace;
 use super::recovery;
 use super::set::Snapshot;
 use crate::error::{Error, Result};
-use crate::layout::{record, shared};
+use crate::layout::{MAX_PARTICIPANTS, record, shared};
 use crate::os;
 use crate::park::{self, Look, Poll, Sleeper, Slept, Waited, Waker};
 use crate::ring::{Claim, Defect, Index, Nothing, Obstacle, Shared, Side};
@@ -411,20 +411,19 @@ impl<E: End> Participant<E> {
     /// One snapshot of the leases and what follows from it; and whether LOCK was found taken.
     fn look_around(&mut self, drain: bool) -> Result<(Look, bool)> {
         let channel = Arc::clone(&self.channel);
-        let other = E::SIDE.other();
-        // Joins before the snapshot: a join that we see and whose lock is free in the snapshot is complete, or dead.
-        let joined = channel.joins(other).load(Ordering::Acquire); // SYNC(joins)
-        // Park words before the leases too: a mark must hit the sleep of the one who is dead, not of its successor.
-        let observed = recovery::observe_sleepers(&channel);
-        let snapshot = channel.set.snapshot()?;
+        let mut sight = Sight::of(&channel, E::SIDE)?;
+        let tokens = sight.snapshot.tokens(self.me);
+        if drain && tokens > 0 {
+            channel.set.drain(self.me, tokens)?;
+            // Whatever they told may be newer than the words, and nobody will tell it again.
+            sight = Sight::of(&channel, E::SIDE)?;
+        }
+        let Sight { joined, observed, snapshot } = sight;
         channel.check_live().inspect_err(|e| {
             if matches!(e, Error::Corrupt { .. }) {
                 self.broken = Some(e.clone());
             }
         })?;
-        if drain {
-            channel.set.drain(self.me, snapshot.tokens(self.me))?;
-        }
         let alive = snapshot.alive();
         recovery::mark_dead_sleepers(&channel, &observed, alive);
         let mut busy = !snapshot.unlocked();
@@ -495,6 +494,25 @@ impl Waker for Attachment {
         } else {
             compiler_fence(Ordering::SeqCst); // SYNC(sleep-barrier): the sleeper's membarrier does the rest
         }
+    }
+}
+
+/// What a participant can see of the others.
+struct Sight {
+    joined: u64,
+    observed: [u64; MAX_PARTICIPANTS],
+    snapshot: Snapshot,
+}
+
+impl Sight {
+    fn of(channel: &Attachment, side: Side) -> Result<Self> {
+        Ok(Self {
+            // Joins before the snapshot: a join that we see and whose lock is free in the snapshot is complete, or dead.
+            joined: channel.joins(side.other()).load(Ordering::Acquire), // SYNC(joins)
+            // Park words before the leases too: a mark must hit the sleep of the one who is dead, not of its successor.
+            observed: recovery::observe_sleepers(channel),
+            snapshot: channel.set.snapshot()?,
+        })
     }
 }
 
