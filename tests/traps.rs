@@ -18,7 +18,7 @@ use semring::{Channel, Error, Kind, RecvError, RecvTimeoutError, Role, TryRecvEr
 
 #[test]
 fn child_entry() {
-    child::entry(&[("exec", exec), ("inside", inside), ("few", few), ("fewer", fewer)]);
+    child::entry(&[("exec", exec), ("inside", inside), ("few", few), ("fewer", fewer), ("lowered", lowered)]);
 }
 
 const BRIEF: Duration = Duration::from_millis(20);
@@ -161,6 +161,7 @@ fn a_low_semopm() {
             run("few", &[&kind.to_string(), semopm]);
         }
         run("fewer", &[&kind.to_string(), "10"]);
+        run("lowered", &[&kind.to_string(), "4"]);
     }
 }
 
@@ -200,6 +201,29 @@ fn fewer(arguments: &[&str]) {
     assert!(limit_operations(semopm));
     let channel = options().open("fewer").expect("open");
     assert_eq!(channel.status().expect("status").limit, 64);
+    everything_works(&channel);
+    channel.remove().expect("remove");
+    child::say("done");
+}
+
+/// Lowered under open handles, which know the number of before: a participant could not even leave then.
+fn lowered(arguments: &[&str]) {
+    let (kind, semopm) = (kind(arguments[0]), arguments[1]);
+    if !own_limits() {
+        return child::say("no IPC namespaces for us");
+    }
+    let channel = small(kind, 4).participants(64).create("lowered").expect("create");
+    let mut consumer = channel.consumer().expect("consumer");
+    let mut producer = channel.producer().expect("producer");
+    assert!(limit_operations(semopm));
+    let waiting = start(move || (consumer.recv().map(|m| m.data), consumer.recv(), consumer));
+    waiting.still_running("nothing was sent");
+    producer.send(b"lowered").expect("send");
+    drop(producer);
+    let (message, end, consumer) = waiting.end("a message, and the end");
+    assert_eq!((message.as_deref(), end), (Ok(&b"lowered"[..]), Err(RecvError::Disconnected)));
+    drop(consumer);
+    assert!(channel.status().expect("status").participants.is_empty());
     everything_works(&channel);
     channel.remove().expect("remove");
     child::say("done");
