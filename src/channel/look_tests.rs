@@ -4,12 +4,12 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
+use super::testing::Bench;
 use super::*;
-use crate::error::{RecvTimeoutError, SendTimeoutError};
+use crate::error::{Error, RecvTimeoutError, SendTimeoutError};
 use crate::layout::{record, shared};
 use crate::os;
 use crate::ring::{Index, Kind, Side, meddled};
-use crate::segment::Key;
 use crate::sync::{AtomicU64, Ordering};
 
 /// Far more than a look takes.
@@ -21,23 +21,15 @@ const AWAKE: u64 = 0;
 const SLEEPING: u64 = 1;
 const NOTIFIED: u64 = 2;
 
-/// A private channel of one slot, removed at the end.
-struct Bench(Channel);
-
 impl Bench {
-    fn new(kind: Kind) -> Self {
+    /// Of one slot.
+    fn small(kind: Kind) -> Self {
         let options = Options::new().kind(kind).capacity(1).message_size(8).participants(5);
-        Self(options.recheck_interval(None).create(Key::Private).expect("create"))
+        Self::of(&options.recheck_interval(None))
     }
 
     fn park_word(&self, index: Index) -> usize {
         self.0.attachment.mem().geometry().record(index.get()) + record::PARK
-    }
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        let _ = (os::shm::remove(self.0.id()), self.0.attachment.set.remove());
     }
 }
 
@@ -64,7 +56,7 @@ fn a_peer_that_comes_and_goes_during_the_look() {
     for kind in [Kind::Spsc, Kind::Mpmc] {
         // Three times in each look: the first call of a handle has one before it waits.
         for nth in 1..=6 {
-            let bench = Bench::new(kind);
+            let bench = Bench::small(kind);
             let mut consumer = bench.0.consumer().expect("consumer");
             let channel = bench.0.clone();
             let visit = at_nth(BEHIND_THE_JOINS, |_| true, nth, move || drop(channel.producer()));
@@ -80,7 +72,7 @@ fn a_sleeper_that_dies_during_the_look() {
     let awake = |word| word & 3 == AWAKE;
     // In each of the two looks, and when it arms.
     for nth in 1..=3 {
-        let bench = Bench::new(Kind::Mpmc);
+        let bench = Bench::small(Kind::Mpmc);
         let dying = bench.0.producer().expect("producer");
         let _consumer = bench.0.consumer().expect("consumer");
         let mut producer = bench.0.producer().expect("producer");
@@ -102,4 +94,24 @@ fn a_sleeper_that_dies_during_the_look() {
         let word = bench.0.attachment.mem().record(dead, record::PARK).load(Ordering::Acquire);
         assert_eq!(word & 3, NOTIFIED, "at the word for the {nth}th time");
     }
+}
+
+/// Whoever waits for the first producer was told of one that had gone.
+#[test]
+fn a_registration_that_fails_is_none() {
+    let bench = Bench::small(Kind::Mpmc);
+    let attachment = &bench.0.attachment;
+    let mut consumer = bench.0.consumer().expect("consumer");
+    let index = Index::new(1, 5).expect("the next one");
+    let (lease, set) = (4 + 1, attachment.set);
+    let raise = move |by| os::sem::op(set.id(), &[os::sem::sembuf(lease, by, 0)]).expect("its lease");
+    let state = attachment.mem().geometry().record(1) + record::STATE;
+    // As the last thing before the step that makes it a participant.
+    let failed = meddled(at_nth(state, |role| role == 0, 2, move || raise(1)), || bench.0.producer());
+    assert!(matches!(failed, Err(Error::Corrupt { what: "lock", .. })), "{failed:?}");
+    raise(-1);
+    assert_eq!(attachment.mem().record(index, record::STATE).load(Ordering::Acquire), 0);
+    assert_eq!(consumer.recv_timeout(BRIEF), Err(RecvTimeoutError::Timeout));
+    assert_eq!(bench.0.producer().expect("its place").participant.me, index);
+    assert_eq!(consumer.recv_timeout(SOON), Err(RecvTimeoutError::Disconnected));
 }

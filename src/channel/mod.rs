@@ -33,6 +33,8 @@ mod gift_tests;
 mod look_tests;
 #[cfg(test)]
 mod recheck_tests;
+#[cfg(test)]
+mod testing;
 
 use std::sync::Arc;
 

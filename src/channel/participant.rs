@@ -149,7 +149,11 @@ impl<E: End> Participant<E> {
         let seen = snapshot.count(other) > 0;
         let base = channel.joins(other).load(Ordering::Relaxed);
         let changes = channel.changes(other).load(Ordering::Relaxed);
-        channel.set.register(me, E::SIDE, alive)?;
+        channel.set.register(me, E::SIDE, alive).inspect_err(|_| {
+            // Nobody came, and nobody has died: still under LOCK, without which nobody judges what these say.
+            channel.joins(E::SIDE).fetch_sub(1, Ordering::Release); // SYNC(joins)
+            record(record::STATE).store(0, Ordering::Release);
+        })?;
         lock.passed_on();
         let end = E::resume(&channel, me);
         Ok(Self {

@@ -4,23 +4,20 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
+use super::testing::Bench;
 use super::*;
-use crate::os;
 use crate::ring::Kind;
-use crate::segment::Key;
 
 /// Far more than a look takes.
 const SOON: Duration = Duration::from_secs(20);
 /// Long enough for somebody who would go on to go on.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A private channel of one slot whose users look again after this time; removed at the end.
-struct Bench(Channel);
-
 impl Bench {
-    fn new(kind: Kind, recheck: Option<Duration>) -> Self {
+    /// Of one slot, whose users look again after this time.
+    fn rechecked(kind: Kind, recheck: Option<Duration>) -> Self {
         let options = Options::new().kind(kind).capacity(1).message_size(8).participants(3);
-        Self(options.recheck_interval(recheck).create(Key::Private).expect("create"))
+        Self::of(&options.recheck_interval(recheck))
     }
 
     /// Runs what blocks, and returns when it sleeps in the kernel.
@@ -36,12 +33,6 @@ impl Bench {
         }
         thread::sleep(Duration::from_millis(2)); // from armed to asleep
         hear
-    }
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        let _ = (os::shm::remove(self.0.id()), self.0.attachment.set.remove());
     }
 }
 
@@ -63,7 +54,7 @@ fn cases() -> impl Iterator<Item = (Kind, Option<Duration>)> {
 #[test]
 fn a_stopped_sender() {
     for (kind, recheck) in cases() {
-        let bench = Bench::new(kind, recheck);
+        let bench = Bench::rechecked(kind, recheck);
         let mut sender = bench.0.producer().expect("producer");
         let mut receiver = bench.0.consumer().expect("consumer");
         let done = bench.asleep(move || (receiver.recv().map(|message| message.data), receiver));
@@ -81,7 +72,7 @@ fn a_stopped_sender() {
 #[test]
 fn a_stopped_receiver() {
     for (kind, recheck) in cases() {
-        let bench = Bench::new(kind, recheck);
+        let bench = Bench::rechecked(kind, recheck);
         let mut sender = bench.0.producer().expect("producer");
         let mut receiver = bench.0.consumer().expect("consumer");
         sender.send(b"1").expect("room");
