@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use common::child::{self, Child};
 use common::puppet::Puppet;
-use common::{KINDS, Name, PAUSE, asleep, small, start, sys, within};
+use common::{KINDS, Name, PAUSE, asleep, options, small, start, sys, within};
 use semring::{Consumer, Error, Kind, Options, Producer, RecvError, RecvTimeoutError, SendTimeoutError};
 
 #[test]
@@ -18,7 +18,7 @@ fn child_entry() {
 
 fn pair(name: &Name, kind: Kind, capacity: u64) -> (Producer, Consumer) {
     let producer = small(kind, capacity).producer(name).expect("producer");
-    (producer, Options::new().consumer(name).expect("consumer"))
+    (producer, options().consumer(name).expect("consumer"))
 }
 
 /// Never early, and the message is where it was.
@@ -258,6 +258,41 @@ fn two_stopped_sleepers_of_three_do_not_swallow_a_message() {
         let mut got = [consumers[0].answer(), consumers[1].answer()];
         got.sort();
         assert_eq!(got, ["got 2 0 1", "got 3 0 1"]);
+    }
+}
+
+/// A message of a batch whose bytes are not to be had.
+struct Bytes(Option<&'static str>);
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        // Asked for the second time: first for the length.
+        static ASKED: AtomicBool = AtomicBool::new(false);
+        match self.0 {
+            Some(bytes) => bytes.as_bytes(),
+            None if ASKED.fetch_not(Ordering::Relaxed) => std::panic::resume_unwind(Box::new("no bytes")),
+            None => b"",
+        }
+    }
+}
+
+/// Those who sleep get what was sent before, and nobody waits for the rest, though the producer does nothing more.
+#[test]
+fn a_panic_within_a_batch() {
+    for kind in KINDS {
+        let name = Name::new("panic-in-batch");
+        let (mut producer, mut consumer) = pair(&name, kind, 4);
+        let mut waiting = start(move || (consumer.recv().map(|m| m.data), consumer));
+        waiting.still_running("nothing was sent");
+        let batch = [Bytes(Some("sent")), Bytes(None), Bytes(Some("not sent"))];
+        let sending = std::panic::AssertUnwindSafe(|| producer.send_batch(&batch));
+        assert!(std::panic::catch_unwind(sending).is_err());
+        let (first, mut consumer) = waiting.end("the message before the panic");
+        assert_eq!(first.as_deref(), Ok(&b"sent"[..]));
+        waiting = start(move || (consumer.recv().map(|m| m.data), consumer));
+        waiting.still_running("no more was sent");
+        producer.send(b"next").expect("send");
+        assert_eq!(waiting.end("the next message").0.as_deref(), Ok(&b"next"[..]));
     }
 }
 

@@ -120,6 +120,20 @@ impl End for Sender {
     }
 }
 
+/// The end of a batch, also by a panic of the caller's `as_ref`: nothing stays claimed, and those who sleep hear of what
+/// was sent.
+struct Ending<'a>(&'a mut Participant<Sender>);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        let Participant { channel, end, me, pending, .. } = &mut *self.0;
+        if let Some(claim) = pending.take() {
+            End::settle(end, channel.mem(), *me, claim);
+        }
+        self.0.wake(Side::Consumers);
+    }
+}
+
 impl Producer {
     pub(crate) fn register(channel: Arc<Attachment>, lock: Lock) -> Result<Self> {
         Ok(Self { participant: Participant::register(channel, lock)?, _not_sync: std::marker::PhantomData })
@@ -317,9 +331,9 @@ impl Producer {
         let claim = self.claim(fitting as u32, patience)?;
         let claimed = claim.len() as usize;
         self.participant.count(claimed);
-        // In the handle, so that a panic of the caller's `as_ref` leaves no claim behind that nobody ends.
         self.participant.pending = Some(claim);
-        let Participant { channel, end, pending, .. } = &mut self.participant;
+        let ending = Ending(&mut self.participant);
+        let Participant { channel, end, pending, .. } = &mut *ending.0;
         if let Some(claim) = pending {
             let mem = channel.mem();
             let mut messages = messages.iter();
@@ -331,8 +345,7 @@ impl Producer {
                 data.len() as u32
             });
         }
-        self.participant.pending = None;
-        self.participant.wake(Side::Consumers);
+        drop(ending);
         Ok(claimed)
     }
 
