@@ -2,6 +2,7 @@
 
 #![allow(missing_docs)] // a binary: `--help` is its documentation
 
+mod background;
 mod completions;
 mod create;
 mod demo;
