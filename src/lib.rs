@@ -76,3 +76,8 @@ pub use channel::{
 };
 #[cfg(not(all(test, loom)))]
 pub use table::{Iter as TableIter, Table, TableOptions};
+
+/// The snippets of the documents are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/from-sysv.md")]
+mod from_sysv {}
