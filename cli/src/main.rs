@@ -2,6 +2,7 @@
 
 #![allow(missing_docs)] // a binary: `--help` is its documentation
 
+mod background;
 mod completions;
 mod create;
 mod demo;
@@ -92,8 +93,8 @@ fn main() -> ExitCode {
         Command::Lock(lock) => lock.run(cli.json),
         Command::Sem(sem) => sem.run(cli.json),
         Command::Doctor(doctor) => doctor.run(cli.json),
-        Command::Completions(completions) => completions.run(),
-        Command::Man(man) => man.run(),
+        Command::Completions(completions) => completions.run(cli.json),
+        Command::Man(man) => man.run(cli.json),
         Command::Torture(torture) => torture.run(cli.json),
         Command::DemoWorker(worker) => worker.run(),
     };
