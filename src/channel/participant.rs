@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::layout::{record, shared};
 use crate::os;
 use crate::park::{self, Look, Poll, Sleeper, Slept, Waited, Waker};
-use crate::ring::{Claim, Defect, Index, Nothing, Obstacle, Shared, Side};
+use crate::ring::{Claim, Defect, Index, Nothing, Shared, Side};
 use crate::sync::{Ordering, compiler_fence, fence};
 
 /// Operations after which a participant that never blocks looks at the leases all the same.
@@ -98,6 +98,8 @@ pub(crate) struct Participant<E: End> {
     pub(crate) end: E,
     /// A claim that a guard has in hand; left behind if the guard is forgotten.
     pub(crate) pending: Option<Claim>,
+    /// Why the attempt with which this call began has claimed nothing.
+    pub(crate) missed: Option<Nothing>,
     pub(crate) cancel: Arc<AtomicBool>,
     /// Somebody of the other side was there when we came, or has been seen since.
     seen: bool,
@@ -156,6 +158,7 @@ impl<E: End> Participant<E> {
             me,
             end,
             pending: None,
+            missed: None,
             cancel: Arc::new(AtomicBool::new(false)),
             seen,
             base,
@@ -182,23 +185,34 @@ impl<E: End> Participant<E> {
         Ok(clone)
     }
 
-    /// What every operation begins with: refuses a broken or inherited handle, ends what a forgotten guard left,
-    /// notices changes among the others. One branch where there is nothing of the kind.
-    #[inline]
-    pub(crate) fn begin(&mut self) -> Result<(), Stop> {
+    /// Whether there is nothing to look after before the next message: no change among the others, no look at the leases
+    /// due, nothing that a forgotten guard left, and the handle is our own.
+    #[inline(always)]
+    pub(crate) fn undisturbed(&self) -> bool {
         let changed = self.channel.changes(E::SIDE.other()).load(Ordering::Relaxed) != self.changes; // a hint
-        self.count += 1;
-        let due = self.count >= self.checkup_at;
-        if changed | due | self.pending.is_some() | !self.channel.is_ours() {
-            return self.checkup();
-        }
-        Ok(())
+        let due = self.count + 1 >= self.checkup_at;
+        !(changed | due | self.pending.is_some() | !self.channel.is_ours())
     }
 
-    /// Messages of a batch beyond the one that `begin` has counted.
+    /// Whether others of our side sleep: whoever takes what they wait for looks whether there is more ([`chain`](Self::chain)).
+    #[inline(always)]
+    pub(crate) fn alone(&self) -> bool {
+        park::sleepers(self.channel.mem(), E::SIDE).load(Ordering::Relaxed) == 0
+    }
+
+    /// What every operation begins with: refuses a broken or inherited handle, ends what a forgotten guard left,
+    /// notices changes among the others.
     #[inline]
+    pub(crate) fn begin(&mut self) -> Result<(), Stop> {
+        let undisturbed = self.undisturbed();
+        self.count(1);
+        if undisturbed { Ok(()) } else { self.checkup() }
+    }
+
+    /// So many messages more.
+    #[inline(always)]
     pub(crate) fn count(&mut self, messages: usize) {
-        self.count += (messages as u64).saturating_sub(1);
+        self.count += messages as u64;
     }
 
     #[cold]
@@ -333,19 +347,6 @@ impl<E: End> Participant<E> {
         }
     }
 
-    /// The claim that an operation in one go has stopped with, or one by waiting for it.
-    pub(crate) fn overcome(
-        &mut self,
-        obstacle: Obstacle,
-        patience: Patience,
-        attempt: impl FnMut(&mut Self) -> Result<Claim, Nothing>,
-    ) -> Result<Claim, Stop> {
-        match obstacle {
-            Obstacle::Claimed(claim) => Ok(claim),
-            Obstacle::Nothing(nothing) => self.wait_for(patience, nothing, attempt),
-        }
-    }
-
     /// What a call that does not wait does when nothing is there: now and then, so that polling stays cheap, it
     /// looks whether the other side is gone or somebody needs repair.
     fn glance<T>(
@@ -396,7 +397,7 @@ impl<E: End> Participant<E> {
     /// After a claim, before the copy: if others of our side sleep and there is more, one of them takes over.
     #[inline]
     pub(crate) fn chain(&mut self) {
-        if park::sleepers(self.channel.mem(), E::SIDE).load(Ordering::Relaxed) != 0 {
+        if !self.alone() {
             self.pass_on();
         }
     }

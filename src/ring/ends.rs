@@ -2,13 +2,15 @@
 
 use super::{Claim, Found, Index, Kind, Nothing, Shared, mpmc, spsc};
 
-/// Why an operation in one go stopped half-way.
+/// Why an operation in one go received no message.
 #[derive(Debug)]
 pub(crate) enum Obstacle {
     /// Nothing was claimed.
     Nothing(Nothing),
-    /// This was, and is to be completed by steps.
-    Claimed(Claim),
+    /// A tombstone, which is freed: there may be a message behind it.
+    Tombstone,
+    /// The copy of this message was refused; it is still claimed.
+    Refused(Claim, Found),
 }
 
 /// The producer's end of either ring.
@@ -42,21 +44,17 @@ impl Sender {
         either!(self, end => end.claim(shared, want))
     }
 
-    /// Claims a slot, has `fill` write its payload and publishes it; the claim is handed over instead if `pause` says so.
-    /// Compiled as one piece for each ring, so that the claim lives in registers.
-    #[inline]
+    /// Claims a slot, has `fill` write its payload and publishes it. Compiled as one piece for each ring, so that the
+    /// claim lives in registers.
+    #[inline(always)]
     pub(crate) fn send(
         &mut self,
         shared: &Shared,
         (len, tag): (u32, u32),
-        pause: impl FnOnce() -> bool,
         fill: impl FnOnce(u64),
-    ) -> Result<(), Obstacle> {
+    ) -> Result<(), Nothing> {
         either!(self, end => {
-            let mut claim = end.claim(shared, 1).map_err(Obstacle::Nothing)?;
-            if pause() {
-                return Err(Obstacle::Claimed(claim));
-            }
+            let mut claim = end.claim(shared, 1)?;
             fill(claim.position());
             end.publish(shared, &mut claim, len, tag);
             Ok(())
@@ -122,27 +120,22 @@ impl Receiver {
         either!(self, end => end.claim(shared, want))
     }
 
-    /// Claims a message, has `copy` read its payload and frees the slot. The claim is handed over instead if `pause` says
-    /// so, for a tombstone, and where `copy` refuses. Compiled as one piece for each ring, as [`Sender::send`].
-    #[inline]
+    /// Claims a message, has `copy` read its payload and frees the slot. Compiled as one piece for each ring, as
+    /// [`Sender::send`].
+    #[inline(always)]
     pub(crate) fn recv(
         &mut self,
         shared: &Shared,
-        pause: impl FnOnce() -> bool,
         copy: impl FnOnce(u64, &Found) -> bool,
     ) -> Result<Found, Obstacle> {
         either!(self, end => {
             let mut claim = end.claim(shared, 1).map_err(Obstacle::Nothing)?;
-            if pause() {
-                return Err(Obstacle::Claimed(claim));
+            let found = end.look(shared, &mut claim);
+            match found {
+                Some(found) if !copy(claim.position(), &found) => return Err(Obstacle::Refused(claim, found)),
+                _ => end.release(shared, &mut claim),
             }
-            match end.look(shared, &mut claim) {
-                Some(found) if copy(claim.position(), &found) => {
-                    end.release(shared, &mut claim);
-                    Ok(found)
-                }
-                _ => Err(Obstacle::Claimed(claim)),
-            }
+            found.ok_or(Obstacle::Tombstone)
         })
     }
 

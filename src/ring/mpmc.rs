@@ -34,7 +34,7 @@ impl Sender {
         Sender(End::resume(shared, me))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
         if self.0.open != 0 {
             self.abandon_forgotten(shared);
@@ -51,7 +51,7 @@ impl Sender {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn publish(&mut self, shared: &Shared, claim: &mut Claim, len: u32, tag: u32) {
         if claim.len != 0 {
             shared.set_meta(claim.position, pack_meta(len, tag));
@@ -67,7 +67,7 @@ impl Sender {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn complete(&mut self, shared: &Shared, claim: &mut Claim, phase: Phase) {
         let stamp = Stamp::new(claim.position, phase, claim.prev);
         probe::step();
@@ -91,7 +91,7 @@ impl Receiver {
         Receiver(End::resume(shared, me))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
         // Our own line. SYNC(given): a range that another took from us needs no more of our care.
         if shared.record(self.0.me, record::ADOPTED).load(Ordering::Relaxed) != Adopted::NONE
@@ -157,7 +157,7 @@ impl Receiver {
         shared.record(self.0.me, record::ADOPTED).store(bits, order);
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn look(&mut self, shared: &Shared, claim: &mut Claim) -> Option<Found> {
         if claim.len == 0 {
             return None;
@@ -191,7 +191,7 @@ impl Receiver {
         Some(())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn release(&mut self, shared: &Shared, claim: &mut Claim) {
         if claim.len == 0 {
             return;

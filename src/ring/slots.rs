@@ -152,7 +152,7 @@ impl Shared {
     }
 
     /// Copies into a slot's payload from byte `at` on; false, and nothing copied, where it does not fit.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub(crate) fn write_payload(&self, position: u64, at: usize, bytes: &[u8]) -> bool {
         if !fits(&self.geometry, at, bytes.len()) {
@@ -195,7 +195,7 @@ impl Shared {
 
     /// Copies out of a slot's payload from byte `at` on; false, and nothing copied, where it does not fit.
     /// True means that all of `bytes` is initialised.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub(crate) fn read_payload(&self, position: u64, at: usize, bytes: &mut [MaybeUninit<u8>]) -> bool {
         if !fits(&self.geometry, at, bytes.len()) {

@@ -47,7 +47,7 @@ impl Sender {
         Sender { tail, limit: tail }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
         if self.limit == self.tail {
             // SYNC(free), SYNC(free-exact): the consumer has read what it freed before we overwrite it.
@@ -97,7 +97,7 @@ impl Sender {
         self.limit != self.tail || self.tail.wrapping_sub(free) < shared.geometry().capacity()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn publish(&mut self, shared: &Shared, claim: &mut Claim, len: u32, tag: u32) {
         if claim.len == 0 {
             return;
@@ -148,7 +148,7 @@ impl Receiver {
         Receiver { head, frontier: head, outlook: Outlook::default(), published: head, in_hand }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
         let want = clamp_want(shared, want);
         let known = self.frontier.wrapping_sub(self.head);
@@ -185,7 +185,7 @@ impl Receiver {
             || shared.stamp(self.head).load(Ordering::Acquire) == ready(self.head).bits()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn look(&mut self, shared: &Shared, claim: &mut Claim) -> Option<Found> {
         if claim.len == 0 {
             return None;
@@ -203,7 +203,7 @@ impl Receiver {
         Some(Found::read(shared, self.head, claim.attempt))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn release(&mut self, shared: &Shared, claim: &mut Claim) {
         if claim.len == 0 {
             return;
