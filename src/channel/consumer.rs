@@ -204,12 +204,12 @@ impl Consumer {
         if !self.participant.undisturbed() || !self.participant.alone() {
             return None;
         }
-        let Participant { channel, end, .. } = &mut self.participant;
-        let mem = channel.mem();
+        let mem = self.participant.mem;
+        let Participant { end, channel, .. } = &mut self.participant;
         if buffer.len() < mem.geometry().message_size() || channel.header.scrub {
             return None;
         }
-        let received = end.recv(mem, |position, found| {
+        let received = end.recv(&mem, |position, found| {
             // False, and nothing copied, if it is longer than a message can be.
             buffer.get_mut(..found.len as usize).is_some_and(|b| mem.read_payload_into(position, 0, b))
         });

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use super::attachment::Attachment;
+use super::attachment::{self, Attachment};
 use super::header::WhenNoConsumer;
 use super::lifecycle::Lock;
 use super::pace::Pace;
@@ -94,6 +94,8 @@ impl Patience {
 /// A registered participant with its end of the ring.
 pub(crate) struct Participant<E: End> {
     pub(crate) channel: Arc<Attachment>,
+    /// The channel's memory, for the short calls; not longer here than `channel`.
+    pub(crate) mem: Shared,
     pub(crate) me: Index,
     pub(crate) end: E,
     /// A claim that a guard has in hand; left behind if the guard is forgotten.
@@ -157,6 +159,7 @@ impl<E: End> Participant<E> {
         Ok(Self {
             me,
             end,
+            mem: *channel.mem(),
             pending: None,
             missed: None,
             cancel: Arc::new(AtomicBool::new(false)),
@@ -189,7 +192,8 @@ impl<E: End> Participant<E> {
     /// due, nothing that a forgotten guard left, and the handle is our own.
     #[inline(always)]
     pub(crate) fn undisturbed(&self) -> bool {
-        let changed = self.channel.changes(E::SIDE.other()).load(Ordering::Relaxed) != self.changes; // a hint
+        let changes = attachment::changes(&self.mem, E::SIDE.other());
+        let changed = changes.load(Ordering::Relaxed) != self.changes; // a hint
         let due = self.count + 1 >= self.checkup_at;
         !(changed | due | self.pending.is_some() | !self.channel.is_ours())
     }
@@ -197,7 +201,7 @@ impl<E: End> Participant<E> {
     /// Whether others of our side sleep: whoever takes what they wait for looks whether there is more ([`chain`](Self::chain)).
     #[inline(always)]
     pub(crate) fn alone(&self) -> bool {
-        park::sleepers(self.channel.mem(), E::SIDE).load(Ordering::Relaxed) == 0
+        park::sleepers(&self.mem, E::SIDE).load(Ordering::Relaxed) == 0
     }
 
     /// What every operation begins with: refuses a broken or inherited handle, ends what a forgotten guard left,
@@ -375,7 +379,7 @@ impl<E: End> Participant<E> {
     /// Wakes sleepers of a side after a publication.
     #[inline]
     pub(crate) fn wake(&mut self, side: Side) {
-        if park::wake(self.channel.mem(), side, self.me, &*self.channel) == park::Woke::Nobody {
+        if park::wake(&self.mem, side, self.me, &*self.channel) == park::Woke::Nobody {
             self.suspect();
         }
     }

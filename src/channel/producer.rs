@@ -148,12 +148,12 @@ impl Producer {
         if !self.participant.undisturbed() || !self.participant.alone() {
             return false;
         }
-        let Participant { channel, end, .. } = &mut self.participant;
-        let mem = channel.mem();
+        let mem = self.participant.mem;
+        let end = &mut self.participant.end;
         if data.len() > mem.geometry().message_size() {
             return false;
         }
-        let sent = end.send(mem, (data.len() as u32, tag), |position| {
+        let sent = end.send(&mem, (data.len() as u32, tag), |position| {
             // The length was checked against the geometry, so the copy is within the slot.
             let _fits = mem.write_payload(position, 0, data);
         });

@@ -71,7 +71,7 @@ impl<const CONSUMES: bool> End<CONSUMES> {
                 break;
             }
             if Self::SIDE == Side::Consumers {
-                shared.prefetch_message(position);
+                shared.prefetch_to_free(position);
             }
             len += 1;
         }
