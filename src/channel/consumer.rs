@@ -16,7 +16,7 @@ use super::status::Status;
 use crate::error::{Error, RecvError, RecvTimeoutError, Result, TryRecvError};
 use crate::layout::shared;
 use crate::park::Poll;
-use crate::ring::{Claim, Found, Index, Obstacle, Receiver, Shared, Side};
+use crate::ring::{Claim, Found, Index, Nothing, Receiver, Shared, Side};
 use crate::sync::Ordering;
 
 /// Receives messages from a channel; a participant from its making to its drop.
@@ -61,6 +61,10 @@ impl End for Receiver {
 
     fn resume(channel: &Attachment, me: Index) -> Self {
         Receiver::resume(channel.header.kind, channel.mem(), me)
+    }
+
+    fn claim_one(&mut self, mem: &Shared) -> Result<Claim, Nothing> {
+        self.claim(mem, 1)
     }
 
     fn poll(&self, mem: &Shared) -> Poll {
@@ -133,15 +137,6 @@ impl Consumer {
         self.look_at(claim, patience)
     }
 
-    /// Likewise; where the call has missed one already, it does not disturb the ring a second time before it waits.
-    fn take_in_time(&mut self, patience: Patience) -> Result<(Claim, Found), Stop> {
-        let Some(nothing) = self.participant.missed.take() else { return self.take(patience) };
-        self.participant.count(1);
-        let claim = self.participant.wait_for(patience, nothing, |p| p.end.claim(p.channel.mem(), 1))?;
-        self.participant.chain();
-        self.look_at(claim, patience)
-    }
-
     /// The message of a claim, or the next one: skips tombstones, which are freed like messages.
     #[inline]
     fn look_at(&mut self, mut claim: Claim, patience: Patience) -> Result<(Claim, Found), Stop> {
@@ -206,7 +201,8 @@ impl Consumer {
         }
         let mem = self.participant.mem;
         let Participant { end, channel, .. } = &mut self.participant;
-        if buffer.len() < mem.geometry().message_size() || channel.header.scrub {
+        let short = buffer.len() < mem.geometry().message_size();
+        if short || channel.header.scrub || end.is_encumbered(&mem) {
             return None;
         }
         let received = end.recv(&mem, |position, found| {
@@ -219,21 +215,11 @@ impl Consumer {
                 self.participant.wake(Side::Producers);
                 Some(Taken::new(&found))
             }
-            Err(obstacle) => self.hindered(obstacle),
-        }
-    }
-
-    /// Leaves everything as a call that begins anew expects it.
-    #[cold]
-    fn hindered(&mut self, obstacle: Obstacle) -> Option<Taken> {
-        match obstacle {
-            Obstacle::Nothing(nothing) => self.participant.missed = Some(nothing),
-            Obstacle::Tombstone => self.participant.wake(Side::Producers),
-            Obstacle::Refused(claim, found) => {
-                let _reported_by_the_next_call = self.refuse(claim, &found);
+            Err(obstacle) => {
+                self.participant.met = Some(obstacle);
+                None
             }
         }
-        None
     }
 
     /// Any receipt.
@@ -243,7 +229,10 @@ impl Consumer {
         if buffer.len() < needed {
             return Err(Stop::Failed(Error::BufferTooSmall { len: buffer.len(), needed }));
         }
-        let (mut claim, found) = self.take_in_time(patience)?;
+        let (mut claim, found) = match self.participant.overcome(patience)? {
+            Some(claim) => self.look_at(claim, patience)?,
+            None => self.take(patience)?,
+        };
         let len = found.len as usize;
         self.participant.channel.mem().read_payload_into(claim.position(), 0, &mut buffer[..len]);
         self.release(&mut claim, len);

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::layout::{record, shared};
 use crate::os;
 use crate::park::{self, Look, Poll, Sleeper, Slept, Waited, Waker};
-use crate::ring::{Claim, Defect, Index, Nothing, Shared, Side};
+use crate::ring::{Claim, Defect, Index, Nothing, Obstacle, Shared, Side};
 use crate::sync::{Ordering, compiler_fence, fence};
 
 /// Operations after which a participant that never blocks looks at the leases all the same.
@@ -38,6 +38,8 @@ pub(crate) trait End: Sized {
     const SIDE: Side;
     /// The end for a participant that has just registered.
     fn resume(channel: &Attachment, me: Index) -> Self;
+    /// Claims one slot or message.
+    fn claim_one(&mut self, mem: &Shared) -> Result<Claim, Nothing>;
     /// Loads only: could an operation do something now?
     fn poll(&self, mem: &Shared) -> Poll;
     /// Likewise, for a loop that spins: disturbs the other side less, and may miss what a poll sees.
@@ -100,8 +102,8 @@ pub(crate) struct Participant<E: End> {
     pub(crate) end: E,
     /// A claim that a guard has in hand; left behind if the guard is forgotten.
     pub(crate) pending: Option<Claim>,
-    /// Why the attempt with which this call began has claimed nothing.
-    pub(crate) missed: Option<Nothing>,
+    /// What the attempt in one go has met with which this call began.
+    pub(crate) met: Option<Obstacle>,
     pub(crate) cancel: Arc<AtomicBool>,
     /// Somebody of the other side was there when we came, or has been seen since.
     seen: bool,
@@ -161,7 +163,7 @@ impl<E: End> Participant<E> {
             end,
             mem: *channel.mem(),
             pending: None,
-            missed: None,
+            met: None,
             cancel: Arc::new(AtomicBool::new(false)),
             seen,
             base,
@@ -349,6 +351,21 @@ impl<E: End> Participant<E> {
                 return Err(Stop::Failed(Error::Cancelled));
             }
         }
+    }
+
+    /// Goes on where an attempt in one go has stopped: with what it claimed, or by waiting for something to claim. None if it
+    /// was not even made.
+    pub(crate) fn overcome(&mut self, patience: Patience) -> Result<Option<Claim>, Stop> {
+        let Some(obstacle) = self.met.take() else { return Ok(None) };
+        self.count(1);
+        let claim = match obstacle {
+            Obstacle::Claimed(claim) => claim,
+            Obstacle::Nothing(nothing) => {
+                self.wait_for(patience, nothing, |p| E::claim_one(&mut p.end, &p.mem))?
+            }
+        };
+        self.chain();
+        Ok(Some(claim))
     }
 
     /// What a call that does not wait does when nothing is there: now and then, so that polling stays cheap, it

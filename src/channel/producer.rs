@@ -12,7 +12,7 @@ use super::participant::{End, Participant, Patience, Stop};
 use super::status::Status;
 use crate::error::{Error, Result, SendError, SendTimeoutError, TrySendError};
 use crate::park::Poll;
-use crate::ring::{Claim, Index, Sender, Shared, Side};
+use crate::ring::{Claim, Index, Nothing, Obstacle, Sender, Shared, Side};
 
 /// Sends messages into a channel; a participant from its making to its drop.
 ///
@@ -79,6 +79,10 @@ impl End for Sender {
 
     fn resume(channel: &Attachment, me: Index) -> Self {
         Sender::resume(channel.header.kind, channel.mem(), me)
+    }
+
+    fn claim_one(&mut self, mem: &Shared) -> Result<Claim, Nothing> {
+        self.claim(mem, 1)
     }
 
     fn poll(&self, mem: &Shared) -> Poll {
@@ -162,7 +166,7 @@ impl Producer {
                 self.participant.count(1);
                 self.participant.wake(Side::Consumers);
             }
-            Err(nothing) => self.participant.missed = Some(nothing),
+            Err(nothing) => self.participant.met = Some(Obstacle::Nothing(nothing)),
         }
         sent.is_ok()
     }
@@ -170,11 +174,8 @@ impl Producer {
     /// Any send.
     #[cold]
     fn send_slowly(&mut self, tag: u32, data: &[u8], patience: Patience) -> Result<(), Stop> {
-        let mut claim = match self.participant.missed.take() {
-            Some(nothing) => {
-                self.participant.count(1);
-                self.participant.wait_for(patience, nothing, |p| p.end.claim(p.channel.mem(), 1))?
-            }
+        let mut claim = match self.participant.overcome(patience)? {
+            Some(claim) => claim,
             None => {
                 self.participant.begin()?;
                 self.check_len(data.len())?;

@@ -2,15 +2,13 @@
 
 use super::{Claim, Found, Index, Kind, Nothing, Shared, mpmc, spsc};
 
-/// Why an operation in one go received no message.
+/// What an operation in one go has met instead.
 #[derive(Debug)]
 pub(crate) enum Obstacle {
     /// Nothing was claimed.
     Nothing(Nothing),
-    /// A tombstone, which is freed: there may be a message behind it.
-    Tombstone,
-    /// The copy of this message was refused; it is still claimed.
-    Refused(Claim, Found),
+    /// This was, and is to be completed by steps: a tombstone, or a message whose copy was refused.
+    Claimed(Claim),
 }
 
 /// The producer's end of either ring.
@@ -120,23 +118,24 @@ impl Receiver {
         either!(self, end => end.claim(shared, want))
     }
 
-    /// Claims a message, has `copy` read its payload and frees the slot. Compiled as one piece for each ring, as
-    /// [`Sender::send`].
+    /// Whether something comes before the next message: what is adopted, or a claim that was forgotten.
+    #[inline(always)]
+    pub(crate) fn is_encumbered(&self, shared: &Shared) -> bool {
+        match self {
+            Self::Spsc(_) => false,
+            Self::Mpmc(end) => end.is_encumbered(shared),
+        }
+    }
+
+    /// Claims a message, has `copy` read its payload and frees the slot; only if not [encumbered](Self::is_encumbered).
+    /// Compiled as one piece for each ring, as [`Sender::send`].
     #[inline(always)]
     pub(crate) fn recv(
         &mut self,
         shared: &Shared,
         copy: impl FnOnce(u64, &Found) -> bool,
     ) -> Result<Found, Obstacle> {
-        either!(self, end => {
-            let mut claim = end.claim(shared, 1).map_err(Obstacle::Nothing)?;
-            let found = end.look(shared, &mut claim);
-            match found {
-                Some(found) if !copy(claim.position(), &found) => return Err(Obstacle::Refused(claim, found)),
-                _ => end.release(shared, &mut claim),
-            }
-            found.ok_or(Obstacle::Tombstone)
-        })
+        either!(self, end => end.recv(shared, copy))
     }
 
     /// Takes all messages of a claim, one after the other: `copy` reads each payload. Stops where it refuses.

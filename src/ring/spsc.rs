@@ -17,7 +17,7 @@
 
 use super::probe::{self, unless};
 use super::word::{InHand, Owner, Phase, Stamp};
-use super::{Claim, Defect, Found, Nothing, Outlook, PREFETCH, Shared, clamp_want, pack_meta};
+use super::{Claim, Defect, Found, Nothing, Obstacle, Outlook, PREFETCH, Shared, clamp_want, pack_meta};
 use crate::layout::shared as at;
 use crate::sync::{Ordering, compiler_fence};
 
@@ -213,11 +213,14 @@ impl Receiver {
             return None;
         }
         if claim.attempt == 0 {
-            self.started = (self.started + 1).min(InHand::MOST);
-            claim.attempt = self.started;
+            let (attempt, in_hand) = match self.started {
+                0 => (1, InHand::new(self.head, 1)), // mostly, and all but computed at compile time
+                n => ((n + 1).min(InHand::MOST), InHand::new(self.head, n + 1)),
+            };
+            (self.started, claim.attempt) = (attempt, attempt);
             probe::step();
             // Own line, read by a successor only.
-            shared.word(at::IN_HAND).store(InHand::new(self.head, self.started).bits(), Ordering::Relaxed);
+            shared.word(at::IN_HAND).store(in_hand.bits(), Ordering::Relaxed);
             // A kill is like a signal: it needs the store in this place of the program, not in a peer's view.
             compiler_fence(Ordering::SeqCst);
         }
@@ -238,6 +241,23 @@ impl Receiver {
         claim.advance(Owner::NOBODY);
         if self.head.wrapping_sub(self.published) >= self.lag {
             self.publish_free(shared);
+        }
+    }
+
+    /// All three in one go.
+    #[inline(always)]
+    pub(crate) fn recv(
+        &mut self,
+        shared: &Shared,
+        copy: impl FnOnce(u64, &Found) -> bool,
+    ) -> Result<Found, Obstacle> {
+        let mut claim = self.claim(shared, 1).map_err(Obstacle::Nothing)?;
+        match self.look(shared, &mut claim) {
+            Some(found) if copy(claim.position, &found) => {
+                self.release(shared, &mut claim);
+                Ok(found)
+            }
+            _ => Err(Obstacle::Claimed(claim)),
         }
     }
 
