@@ -157,9 +157,6 @@ impl Receiver {
     pub(crate) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
         let want = clamp_want(shared, want);
         let mut known = self.frontier.wrapping_sub(self.head);
-        if known > AHEAD {
-            shared.prefetch_message(self.head.wrapping_add(AHEAD));
-        }
         if known < u64::from(want) || known == AHEAD {
             known = self.look_ahead(shared, known, want);
         }
@@ -239,6 +236,9 @@ impl Receiver {
         let order = unless("spsc: head not released", Ordering::Release);
         shared.word(at::HEAD).store(self.head, order);
         claim.advance(Owner::NOBODY);
+        if self.frontier.wrapping_sub(self.head) > AHEAD {
+            shared.prefetch_message(self.head.wrapping_add(AHEAD));
+        }
         if self.head.wrapping_sub(self.published) >= self.lag {
             self.publish_free(shared);
         }
