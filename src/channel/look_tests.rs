@@ -9,6 +9,7 @@ use super::*;
 use crate::error::{Error, RecvTimeoutError, SendTimeoutError};
 use crate::layout::{record, shared};
 use crate::os;
+use crate::pair::Set as _;
 use crate::ring::{Index, Kind, Side, meddled};
 use crate::sync::{AtomicU64, Ordering};
 

@@ -2,6 +2,7 @@
 
 use super::{Channel, Options};
 use crate::os;
+use crate::pair::Set as _;
 use crate::segment::Key;
 
 pub(super) struct Bench(pub(super) Channel);
