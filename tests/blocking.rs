@@ -354,6 +354,11 @@ fn waiting_on_both_sides_burns_no_processor_time() {
     let before = [cpu(&mut waiter), cpu(&mut producer)];
     waiter.tell("recv");
     producer.tell("send 2");
+    asleep(&name, producer.pid());
+    // Who is waited for.
+    let holds =
+        name.channel().status().expect("status").participants.into_iter().filter(|p| p.holds.is_some());
+    assert_eq!(holds.map(|p| p.pid as u32).collect::<Vec<_>>(), [holder.pid()]);
     std::thread::sleep(Duration::from_secs(2));
     holder.expect("ack", "ok");
     waiter.then("got 2 0 1");
