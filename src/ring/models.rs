@@ -237,9 +237,11 @@ fn mpmc_given_back() {
 
 #[test]
 fn every_ordering_is_needed() {
-    let rules: [(&str, Model); 22] = [
+    let rules: [(&str, Model); 24] = [
         ("spsc: ready not released", spsc_one),
         ("spsc: ready not acquired", spsc_one),
+        ("spsc: ready not released", spsc_dead_producer),
+        ("spsc: ready not acquired", spsc_dead_producer),
         ("spsc: free not released", spsc_one),
         ("spsc: free not acquired", spsc_one),
         ("spsc: head not released", spsc_one),

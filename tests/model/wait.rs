@@ -110,7 +110,7 @@ pub(crate) struct Config {
     pub(crate) outsider: bool,
     /// How often a consumer may give its message back.
     pub(crate) gives: u8,
-    /// A call begins with an attempt in one go, if none of the own side slept before it: it passes no wake-up on.
+    /// A call begins with an attempt in one go if none of its side sleep. It passes no wake-up on.
     pub(crate) swift: bool,
     /// Allowed variant: the bit is set before the park word.
     pub(crate) bit_first: bool,
