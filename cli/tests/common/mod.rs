@@ -227,14 +227,24 @@ pub(crate) fn alone() -> bool {
     alone.is_ok()
 }
 
+/// The processes that a command has started and not waited for.
+pub(crate) fn children(of: i32) -> Vec<i32> {
+    let children = std::fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap_or_default();
+    children.split_whitespace().filter_map(|child| child.parse().ok()).collect()
+}
+
+/// Has it ended? A process that nobody has waited for yet is a zombie, and has ended.
+pub(crate) fn has_ended(process: i32) -> bool {
+    std::fs::read_to_string(format!("/proc/{process}/stat")).map_or(true, |stat| stat.contains(") Z "))
+}
+
 /// The worker processes of a demo: their arguments after the hidden command, and their ids.
 pub(crate) fn workers(demo: i32) -> Vec<(String, i32)> {
-    let children = std::fs::read_to_string(format!("/proc/{demo}/task/{demo}/children")).unwrap_or_default();
-    let worker = |child: &str| {
+    let worker = |child: i32| {
         let arguments = std::fs::read_to_string(format!("/proc/{child}/cmdline")).ok()?;
         let mut arguments = arguments.split('\0').skip_while(|argument| *argument != "demo-worker");
         let (_, role, index) = (arguments.next()?, arguments.next()?, arguments.next()?);
-        Some((format!("{role} {index}"), child.parse().ok()?))
+        Some((format!("{role} {index}"), child))
     };
-    children.split_whitespace().filter_map(worker).collect()
+    children(demo).into_iter().filter_map(worker).collect()
 }
