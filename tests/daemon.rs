@@ -224,6 +224,13 @@ impl Process {
         entries.filter_map(open).collect()
     }
 
+    fn children(&self) -> Vec<Process> {
+        let tasks = fs::read_dir(self.0.join("task")).expect("task").map(|task| task.expect("entry").path());
+        let children: String =
+            tasks.map(|task| fs::read_to_string(task.join("children")).expect("children")).collect();
+        children.split_whitespace().map(Process::named).collect()
+    }
+
     fn lives(&self) -> bool {
         let stat = fs::read_to_string(self.0.join("stat")).unwrap_or_default();
         stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
@@ -365,7 +372,10 @@ fn a_daemon_whose_caller_was_killed_meanwhile_is_told() {
     let mut caller = Child::start("daemon", &words);
     eventually("the daemon is there", || fs::read_to_string(&waits).is_ok_and(|pid| !pid.is_empty()));
     scene.daemons.push(fs::read_to_string(&waits).expect("its pid").parse().expect("a pid"));
-    caller.kill();
+    let callers = Process::named(&caller.pid().to_string()).children();
+    caller.kill(); // and with it, soon, the one that it forked to call `start`
+    assert_eq!(callers.len(), 1);
+    eventually("the caller is dead", || !callers[0].lives());
     fs::remove_file(&waits).expect("remove");
     let told = scene.path("waits.told");
     eventually("it has an answer", || fs::read_to_string(&told).is_ok_and(|told| !told.is_empty()));
