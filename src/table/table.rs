@@ -92,7 +92,7 @@ impl<K: Pod, V: Pod> Table<K, V> {
     #[inline(always)]
     fn index(&self) -> Result<Index<'_>> {
         let Attachment { header, mapping, .. } = &self.attachment;
-        let memory = Memory::new(mapping.words().unwrap_or_default());
+        let memory = Memory::new(mapping.words());
         header::check_live(memory.at(STATE / 8).load(Ordering::Acquire))?; // SYNC(state)
         Ok(Index { memory, geometry: &header.geometry, seed: header.seed })
     }

@@ -108,13 +108,13 @@ impl Case {
     }
 
     /// Who has written what a key has at the beginning.
-    pub(crate) fn old(&self, key: u64) -> Option<Author> {
+    pub(crate) fn before(&self, key: u64) -> Option<Author> {
         (key < self.fill.unwrap_or(0)).then_some(Author::Before)
     }
 
     /// The same after the operation, if it is done.
-    pub(crate) fn new(&self, key: u64) -> Option<Author> {
-        let old = self.old(key);
+    pub(crate) fn after(&self, key: u64) -> Option<Author> {
+        let old = self.before(key);
         let full = self.fill == Some(CAPACITY);
         match self.op {
             Op::Destroy => None,

@@ -3,6 +3,7 @@
 
 mod cases;
 mod checks;
+pub(crate) mod storm;
 mod victim;
 
 use std::io;
@@ -124,7 +125,7 @@ impl<'a> Scene<'a> {
     /// A table as the case wants it.
     fn set(case: &'a Case, ledger: &'a Ledger, name: String) -> semring::Result<Self> {
         ledger.clear();
-        let allowed = KEYS.map(|key| vec![case.old(key), case.new(key)]).collect();
+        let allowed = KEYS.map(|key| vec![case.before(key), case.after(key)]).collect();
         let mut scene = Scene { case, ledger, name, table: None, allowed };
         if let Some(fill) = case.fill {
             let table: Table = case.options().create(&*scene.name, TYPE)?;
@@ -191,7 +192,7 @@ impl<'a> Scene<'a> {
     fn let_go(&mut self, victim: &mut Victim) -> io::Result<()> {
         if !self.case.op.is_of_the_pair() {
             let key = self.case.key;
-            self.allowed[key as usize] = vec![self.case.new(key)];
+            self.allowed[key as usize] = vec![self.case.after(key)];
         }
         victim.begin_run()?;
         match victim.event()? {
