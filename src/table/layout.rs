@@ -36,7 +36,7 @@ pub(crate) const HINT: usize = header::BYTES / 8;
 /// The first stripe's word; each has a line of its own.
 const INTENTS: usize = HINT + 16;
 const LINE: usize = 8;
-/// Words of a record apart from its copies: its link, two versions, and one unused.
+/// Words of a record before its copies, at least: its link, two versions, and one unused.
 const ENTRY: usize = 4;
 
 /// The validated sizes of one table; copied when it is opened and never read from the segment again.
@@ -48,8 +48,10 @@ pub(crate) struct Geometry {
     key: usize,
     value: usize,
     heads: usize,
-    entries: usize,
-    copies: usize,
+    records: usize,
+    stride: usize,
+    /// Words from a record's first to its first copy, and of a copy.
+    ahead: usize,
     copy: usize,
     words: usize,
 }
@@ -68,12 +70,13 @@ impl Geometry {
         let stripes = buckets.min(MAX_STRIPES);
         let copy = copy_words(key.div_ceil(8) + value.div_ceil(8))?;
         let heads = INTENTS + stripes * LINE;
-        let entries = (heads + buckets).next_multiple_of(LINE);
-        let copies = (entries + capacity * ENTRY).next_multiple_of(LINE);
-        let words = capacity.checked_mul(2 * copy)?.checked_add(copies)?.checked_next_multiple_of(LINE)?;
+        let ahead = copy.clamp(ENTRY, LINE);
+        let stride = (ahead + 2 * copy).checked_next_multiple_of(LINE)?;
+        let records = (heads + buckets).next_multiple_of(LINE);
+        let words = capacity.checked_mul(stride)?.checked_add(records)?;
         let fits = words.checked_mul(8).is_some_and(|bytes| bytes <= isize::MAX as usize);
         let geometry =
-            Geometry { capacity, buckets, stripes, key, value, heads, entries, copies, copy, words };
+            Geometry { capacity, buckets, stripes, key, value, heads, records, stride, ahead, copy, words };
         fits.then_some(geometry)
     }
 
@@ -123,7 +126,7 @@ impl Geometry {
 
     /// `record` is below the capacity, here and below.
     pub(crate) fn link(&self, record: usize) -> usize {
-        self.entries + record * ENTRY
+        self.records + record * self.stride
     }
 
     /// The version word of a record's copy, 0 or 1; beside the link, for whoever follows a chain needs all three.
@@ -133,11 +136,12 @@ impl Geometry {
 
     /// First word of a record's copy.
     pub(crate) fn copy(&self, record: usize, copy: usize) -> usize {
-        self.copies + (2 * record + (copy & 1)) * self.copy
+        self.link(record) + self.ahead + (copy & 1) * self.copy
     }
 }
 
-/// Words of a copy: up to a line a power of two, so that it never straddles two; a larger one is a multiple of the line.
+/// Words of a copy: up to a line a power of two, so that it never straddles two; a larger one is a multiple of the line. The
+/// whole record is in one place, for the sake of the TLB.
 fn copy_words(words: usize) -> Option<usize> {
     if words <= LINE { Some(words.next_power_of_two()) } else { words.checked_next_multiple_of(LINE) }
 }
