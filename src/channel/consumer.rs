@@ -14,8 +14,8 @@ use super::participant::{End, Participant, Patience, Stop};
 use super::recovery::{self, Author};
 use crate::error::{Error, RecvError, RecvTimeoutError, Result, TryRecvError};
 use crate::layout::shared;
-use crate::park::{self, Poll};
-use crate::ring::{Claim, Found, Index, Obstacle, Receiver, Shared, Side};
+use crate::park::Poll;
+use crate::ring::{Claim, Found, Index, Nothing, Receiver, Shared, Side};
 use crate::sync::Ordering;
 
 /// Receives messages from a channel; a participant from its making to its drop.
@@ -60,6 +60,10 @@ impl End for Receiver {
 
     fn resume(channel: &Attachment, me: Index) -> Self {
         Receiver::resume(channel.header.kind, channel.mem(), me)
+    }
+
+    fn claim_one(&mut self, mem: &Shared) -> Result<Claim, Nothing> {
+        self.claim(mem, 1)
     }
 
     fn poll(&self, mem: &Shared) -> Poll {
@@ -125,10 +129,14 @@ impl Consumer {
     }
 
     /// Claims the next message.
-    #[inline]
     fn take(&mut self, patience: Patience) -> Result<(Claim, Found), Stop> {
-        self.participant.begin()?;
-        let claim = self.claim(1, patience)?;
+        let claim = match self.participant.overcome(patience)? {
+            Some(claim) => claim,
+            None => {
+                self.participant.begin()?;
+                self.claim(1, patience)?
+            }
+        };
         self.look_at(claim, patience)
     }
 
@@ -139,10 +147,7 @@ impl Consumer {
             if let Some(found) = self.participant.end.look(self.participant.channel.mem(), &mut claim) {
                 return match self.check(&found) {
                     Ok(()) => Ok((claim, found)),
-                    Err(e) => {
-                        self.participant.pending = Some(claim); // given back when this handle ends
-                        Err(self.participant.broken(e))
-                    }
+                    Err(_) => Err(self.refuse(claim, &found)),
                 };
             }
             let unknown = self.message_size();
@@ -159,9 +164,16 @@ impl Consumer {
         if found.len as usize <= most { Ok(()) } else { Err(too_long(found.len, most)) }
     }
 
+    /// A message longer than any can be: the channel is corrupt, and the claim given back when this handle ends.
+    #[cold]
+    fn refuse(&mut self, claim: Claim, found: &Found) -> Stop {
+        self.participant.pending = Some(claim);
+        self.participant.broken(too_long(found.len, self.message_size()))
+    }
+
     /// Frees the claim's next slot, and wakes whoever waits for room. Up to `written` bytes of it were ever written.
     #[inline]
-    pub(crate) fn release(&mut self, claim: &mut Claim, written: usize) {
+    fn release(&mut self, claim: &mut Claim, written: usize) {
         self.free(claim, written);
         self.participant.wake(Side::Producers);
     }
@@ -175,50 +187,44 @@ impl Consumer {
         end.release(channel.mem(), claim);
     }
 
-    fn recv_message(&mut self, patience: Patience) -> Result<Message, Stop> {
-        let (mut claim, found) = self.take(patience)?;
-        // The length was checked against the geometry, here and below, so the copy is within the slot.
-        let data = self.participant.channel.mem().copy_payload(claim.position(), found.len as usize);
-        self.release(&mut claim, found.len as usize);
-        Ok(Message { data, tag: found.tag, attempt: found.attempt })
+    /// Frees the slot of the message in hand, of which so many bytes were ever written.
+    #[inline]
+    pub(crate) fn acknowledge(&mut self, written: usize) {
+        // In its place: a claim that is moved out is read back in one piece, which waits for what wrote its parts.
+        let Participant { channel, mem, end, pending, .. } = &mut self.participant;
+        if let Some(claim) = pending {
+            if channel.header.scrub {
+                mem.scrub(claim.position(), written);
+            }
+            end.release(mem, claim);
+            self.participant.pending = None;
+            self.participant.wake(Side::Producers);
+        }
     }
 
-    #[inline]
-    fn recv_buffer(&mut self, buffer: &mut [u8], patience: Patience) -> Result<Received, Stop> {
+    /// Any receipt of a copy.
+    #[cold]
+    fn recv_message(&mut self, patience: Patience) -> Result<Message, Stop> {
+        let (claim, found) = self.take(patience)?;
+        self.participant.pending = Some(claim);
+        Ok(self.copy_in_hand(found.into()))
+    }
+
+    /// Copies the message in hand and acknowledges it. Its length was checked against the geometry.
+    fn copy_in_hand(&mut self, Received { len, tag, attempt }: Received) -> Message {
+        let data = self.participant.mem.copy_payload(self.participant.in_hand(), len);
+        self.acknowledge(len);
+        Message { data, tag, attempt }
+    }
+
+    /// Any receipt.
+    #[cold]
+    fn recv_slowly(&mut self, buffer: &mut [u8], patience: Patience) -> Result<Received, Stop> {
         let needed = self.message_size();
         if buffer.len() < needed {
             return Err(Stop::Failed(Error::BufferTooSmall { len: buffer.len(), needed }));
         }
-        self.participant.begin()?;
-        let Participant { channel, end, .. } = &mut self.participant;
-        let mem = channel.mem();
-        let by_steps =
-            || channel.header.scrub || park::sleepers(mem, Side::Consumers).load(Ordering::Relaxed) != 0;
-        let received = end.recv(mem, by_steps, |position, found| {
-            // False, and nothing copied, if it is longer than a message can be.
-            buffer.get_mut(..found.len as usize).is_some_and(|b| mem.read_payload_into(position, 0, b))
-        });
-        match received {
-            Ok(found) => {
-                self.participant.wake(Side::Producers);
-                Ok(Received { len: found.len as usize, tag: found.tag, attempt: found.attempt })
-            }
-            Err(obstacle) => self.recv_by_steps(obstacle, buffer, patience),
-        }
-    }
-
-    /// Goes on where `recv_buffer` did not get through in one go.
-    #[cold]
-    fn recv_by_steps(
-        &mut self,
-        obstacle: Obstacle,
-        buffer: &mut [u8],
-        patience: Patience,
-    ) -> Result<Received, Stop> {
-        let participant = &mut self.participant;
-        let claim = participant.overcome(obstacle, patience, |p| p.end.claim(p.channel.mem(), 1))?;
-        participant.chain();
-        let (mut claim, found) = self.look_at(claim, patience)?;
+        let (mut claim, found) = self.take(patience)?;
         let len = found.len as usize;
         self.participant.channel.mem().read_payload_into(claim.position(), 0, &mut buffer[..len]);
         self.release(&mut claim, len);
@@ -226,7 +232,10 @@ impl Consumer {
     }
 
     pub(crate) fn recv_bytes(&mut self, buffer: &mut [u8], patience: Patience) -> Result<usize, Stop> {
-        self.recv_buffer(buffer, patience).map(|received| received.len)
+        match self.recv_swiftly(buffer) {
+            Some(taken) => Ok(Received::from(taken).len),
+            None => self.recv_slowly(buffer, patience).map(|received| received.len),
+        }
     }
 
     /// Receives a message, waiting until there is one.
@@ -234,8 +243,12 @@ impl Consumer {
     /// # Errors
     /// `Disconnected` at end of stream: no producer is left and everything was received. `Failed` with
     /// [`Error::Cancelled`], [`Error::Removed`], [`Error::Forked`], [`Error::Corrupt`].
+    #[inline]
     pub fn recv(&mut self) -> Result<Message, RecvError> {
-        self.recv_message(Patience::Forever).map_err(recv_error)
+        match self.lease_swiftly() {
+            Some(taken) => Ok(self.copy_in_hand(taken.into())),
+            None => self.recv_message(Patience::Forever).map_err(recv_error),
+        }
     }
 
     /// Receives a message if there is one now.
@@ -259,8 +272,12 @@ impl Consumer {
     /// # consumer.channel().remove()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[inline]
     pub fn try_recv(&mut self) -> Result<Message, TryRecvError> {
-        self.recv_message(Patience::None).map_err(try_recv_error)
+        match self.lease_swiftly() {
+            Some(taken) => Ok(self.copy_in_hand(taken.into())),
+            None => self.recv_message(Patience::None).map_err(try_recv_error),
+        }
     }
 
     /// Receives a message, waiting no longer than `timeout`.
@@ -302,7 +319,10 @@ impl Consumer {
     /// `Failed` with [`Error::BufferTooSmall`], and nothing was taken; otherwise as [`Consumer::recv`].
     #[inline]
     pub fn recv_into(&mut self, buffer: &mut [u8]) -> Result<Received, RecvError> {
-        self.recv_buffer(buffer, Patience::Forever).map_err(recv_error)
+        match self.recv_swiftly(buffer) {
+            Some(taken) => Ok(taken.into()),
+            None => self.recv_slowly(buffer, Patience::Forever).map_err(recv_error),
+        }
     }
 
     /// As [`Consumer::recv_into`], if there is a message now.
@@ -311,7 +331,10 @@ impl Consumer {
     /// `Empty`; otherwise as [`Consumer::recv_into`].
     #[inline]
     pub fn try_recv_into(&mut self, buffer: &mut [u8]) -> Result<Received, TryRecvError> {
-        self.recv_buffer(buffer, Patience::None).map_err(try_recv_error)
+        match self.recv_swiftly(buffer) {
+            Some(taken) => Ok(taken.into()),
+            None => self.recv_slowly(buffer, Patience::None).map_err(try_recv_error),
+        }
     }
 
     /// As [`Consumer::recv_into`], waiting no longer than `timeout`.
@@ -323,7 +346,7 @@ impl Consumer {
         buffer: &mut [u8],
         timeout: Duration,
     ) -> Result<Received, RecvTimeoutError> {
-        self.recv_buffer(buffer, Patience::lasting(timeout)).map_err(recv_timeout_error)
+        self.recv_slowly(buffer, Patience::lasting(timeout)).map_err(recv_timeout_error)
     }
 
     /// Replaces the contents of `batch` by what is there now, up to `max` messages (and up to 256), waiting until there
@@ -386,7 +409,7 @@ impl Consumer {
                 self.participant.still(patience, skipped)?;
             }
         }
-        self.participant.count(batch.len());
+        self.participant.count(batch.len().saturating_sub(1)); // `begin` counted one
         Ok(batch.len())
     }
 
@@ -409,16 +432,24 @@ impl Consumer {
     /// # consumer.channel().remove()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[inline]
     pub fn lease(&mut self) -> Result<Lease<'_>, RecvError> {
-        self.lease_with(Patience::Forever).map_err(recv_error)
+        match self.lease_swiftly() {
+            Some(taken) => Ok(Lease::new(self, taken.into())),
+            None => self.lease_slowly(Patience::Forever).map_err(recv_error),
+        }
     }
 
     /// As [`Consumer::lease`], if there is a message now.
     ///
     /// # Errors
     /// As [`Consumer::try_recv`].
+    #[inline]
     pub fn try_lease(&mut self) -> Result<Lease<'_>, TryRecvError> {
-        self.lease_with(Patience::None).map_err(try_recv_error)
+        match self.lease_swiftly() {
+            Some(taken) => Ok(Lease::new(self, taken.into())),
+            None => self.lease_slowly(Patience::None).map_err(try_recv_error),
+        }
     }
 
     /// As [`Consumer::lease`], waiting no longer than `timeout`.
@@ -426,12 +457,15 @@ impl Consumer {
     /// # Errors
     /// As [`Consumer::recv_timeout`].
     pub fn lease_timeout(&mut self, timeout: Duration) -> Result<Lease<'_>, RecvTimeoutError> {
-        self.lease_with(Patience::lasting(timeout)).map_err(recv_timeout_error)
+        self.lease_slowly(Patience::lasting(timeout)).map_err(recv_timeout_error)
     }
 
-    fn lease_with(&mut self, patience: Patience) -> Result<Lease<'_>, Stop> {
+    /// Any lease.
+    #[cold]
+    fn lease_slowly(&mut self, patience: Patience) -> Result<Lease<'_>, Stop> {
         let (claim, found) = self.take(patience)?;
-        Ok(Lease::new(self, claim, found))
+        self.participant.pending = Some(claim);
+        Ok(Lease::new(self, found.into()))
     }
 
     /// The messages until end of stream, waiting for each. An item is an error only when something is wrong (the

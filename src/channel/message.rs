@@ -4,6 +4,7 @@ use std::ops::Deref;
 
 use super::consumer::Consumer;
 use crate::error::{Error, RecvError, Result, TryRecvError};
+use crate::ring::Found;
 
 /// A received message: a copy of its bytes, and what came with it.
 ///
@@ -81,6 +82,13 @@ impl Received {
     /// Has delivery been started before? A consumer died with it in hand, or gave it back.
     pub fn redelivered(&self) -> bool {
         self.attempt > 1
+    }
+}
+
+impl From<Found> for Received {
+    #[inline]
+    fn from(found: Found) -> Self {
+        Received { len: found.len as usize, tag: found.tag, attempt: found.attempt }
     }
 }
 

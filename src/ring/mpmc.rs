@@ -22,7 +22,7 @@ use super::claim::End;
 use super::probe::{self, unless};
 use super::recover::{adopt_ready, hold_by};
 use super::word::{Adopted, Owner, Phase, Stamp};
-use super::{Claim, Found, Index, Nothing, PREFETCH, Shared, clamp_want, pack_meta};
+use super::{Claim, Found, Index, Nothing, Obstacle, PREFETCH, Shared, clamp_want, pack_meta};
 use crate::layout::record;
 use crate::sync::{Ordering, compiler_fence};
 
@@ -34,12 +34,21 @@ impl Sender {
         Sender(End::resume(shared, me))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
         if self.0.open != 0 {
             self.abandon_forgotten(shared);
         }
         self.0.claim(shared, want)
+    }
+
+    /// A claim of one slot, for an operation in one go.
+    #[inline(always)]
+    pub(crate) fn claim_one(&mut self, shared: &Shared) -> Result<Claim, Obstacle> {
+        if self.0.open != 0 {
+            self.abandon_forgotten(shared);
+        }
+        self.0.claim_one(shared)
     }
 
     /// A slot of a forgotten claim would block the ring, and its record is about to be overwritten.
@@ -51,7 +60,7 @@ impl Sender {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn publish(&mut self, shared: &Shared, claim: &mut Claim, len: u32, tag: u32) {
         if claim.len != 0 {
             shared.set_meta(claim.position, pack_meta(len, tag));
@@ -67,7 +76,7 @@ impl Sender {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn complete(&mut self, shared: &Shared, claim: &mut Claim, phase: Phase) {
         let stamp = Stamp::new(claim.position, phase, claim.prev);
         probe::step();
@@ -91,17 +100,21 @@ impl Receiver {
         Receiver(End::resume(shared, me))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
-        // Our own line. SYNC(given): a range that another took from us needs no more of our care.
-        if shared.record(self.0.me, record::ADOPTED).load(Ordering::Relaxed) != Adopted::NONE
-            || self.0.open != 0
-        {
+        if self.is_encumbered(shared) {
             if let Some(adopted) = self.claim_adopted(shared, want)? {
                 return Ok(adopted);
             }
         }
         self.0.claim(shared, want)
+    }
+
+    /// Whether we have adopted messages, or a claim that was forgotten.
+    #[inline(always)]
+    pub(crate) fn is_encumbered(&self, shared: &Shared) -> bool {
+        // Our own line. SYNC(given): a range that another took from us needs no more of our care.
+        shared.record(self.0.me, record::ADOPTED).load(Ordering::Relaxed) != Adopted::NONE || self.0.open != 0
     }
 
     fn adopted(&self, shared: &Shared) -> Option<Adopted> {
@@ -157,25 +170,21 @@ impl Receiver {
         shared.record(self.0.me, record::ADOPTED).store(bits, order);
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn look(&mut self, shared: &Shared, claim: &mut Claim) -> Option<Found> {
         if claim.len == 0 {
             return None;
         }
-        // The frontier acquired this stamp; only recovery after our death changes it.
-        let stamp = Stamp::from_bits(shared.stamp(claim.position).load(Ordering::Relaxed));
-        if claim.adopted {
-            self.look_at_adopted(shared, claim, stamp)?;
-        } else if stamp.is(claim.position, Phase::Void) {
-            return None;
-        } else {
+        if !claim.adopted {
             claim.attempt = 1;
+            return self.look_at_fresh(shared, claim);
         }
-        Some(Found::read(shared, claim.position, claim.attempt))
+        self.look_at_adopted(shared, claim)
     }
 
     #[cold]
-    fn look_at_adopted(&self, shared: &Shared, claim: &mut Claim, stamp: Stamp) -> Option<()> {
+    fn look_at_adopted(&self, shared: &Shared, claim: &mut Claim) -> Option<Found> {
+        let stamp = Stamp::from_bits(shared.stamp(claim.position).load(Ordering::Relaxed)); // ours
         if !stamp.is_taken_by(claim.position, self.0.me) {
             return None;
         }
@@ -188,10 +197,10 @@ impl Receiver {
             // A kill is like a signal: it needs the store in this place of the program, not in a peer's view.
             compiler_fence(Ordering::SeqCst);
         }
-        Some(())
+        Some(Found::read(shared, claim.position, claim.attempt))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn release(&mut self, shared: &Shared, claim: &mut Claim) {
         if claim.len == 0 {
             return;
@@ -199,6 +208,11 @@ impl Receiver {
         if claim.adopted {
             return self.release_adopted(shared, claim);
         }
+        self.free(shared, claim);
+    }
+
+    #[inline(always)]
+    fn free(&mut self, shared: &Shared, claim: &mut Claim) {
         let lap = shared.geometry().capacity();
         let dropped = probe::mutant("release drops prev");
         let prev = if dropped { Owner::NOBODY } else { claim.prev };
@@ -209,6 +223,39 @@ impl Receiver {
         shared.stamp(claim.position).store(stamp.bits(), order);
         self.0.open = self.0.open.saturating_sub(1);
         claim.advance(self.0.me.into());
+    }
+
+    /// Claims a message and looks at it; only if not encumbered, so that the message is not adopted.
+    #[inline(always)]
+    pub(crate) fn take(&mut self, shared: &Shared) -> Result<(Claim, Found), Obstacle> {
+        let mut claim = self.0.claim_one(shared)?;
+        let Some(found) = self.look_at_fresh(shared, &claim) else { return Err(Obstacle::Claimed(claim)) };
+        claim.attempt = 1;
+        Ok((claim, found))
+    }
+
+    /// The message of a claim that is not adopted; `None` for a tombstone.
+    #[inline(always)]
+    fn look_at_fresh(&self, shared: &Shared, claim: &Claim) -> Option<Found> {
+        // The frontier acquired this stamp; only recovery after our death changes it.
+        let stamp = Stamp::from_bits(shared.stamp(claim.position).load(Ordering::Relaxed));
+        (!stamp.is(claim.position, Phase::Void)).then(|| Found::read(shared, claim.position, 1))
+    }
+
+    /// All three in one go; likewise.
+    #[inline(always)]
+    pub(crate) fn recv(
+        &mut self,
+        shared: &Shared,
+        copy: impl FnOnce(u64, &Found) -> bool,
+    ) -> Result<Found, Obstacle> {
+        let mut claim = self.0.claim_one(shared)?;
+        let Some(found) = self.look_at_fresh(shared, &claim).filter(|found| copy(claim.position, found))
+        else {
+            return Err(Obstacle::Claimed(claim));
+        };
+        self.free(shared, &mut claim);
+        Ok(found)
     }
 
     #[cold]
