@@ -33,6 +33,13 @@ pub(crate) struct Set {
     id: os::sem::SetId,
 }
 
+/// Processes that hold something of a table.
+pub(crate) struct Holders {
+    pub(crate) lock: Option<i32>,
+    /// Each with its stripe.
+    pub(crate) writers: Vec<(usize, i32)>,
+}
+
 /// A semaphore taken, LOCK or a stripe; given back on drop, and by the kernel when we die.
 #[must_use = "dropping it gives it back"]
 pub(crate) struct Held {
@@ -68,6 +75,20 @@ impl Set {
     /// Semaphores of a table with so many stripes. An even number, as a channel never has.
     pub(crate) fn size(stripes: usize) -> usize {
         FIXED + stripes
+    }
+
+    /// Who holds what at this moment.
+    ///
+    /// # Errors
+    /// `Removed`, `PermissionDenied`.
+    pub(crate) fn holders(&self) -> Result<Holders> {
+        let mut values = [0; MOST];
+        os::sem::values(self.id, &mut values).map_err(lost)?;
+        let holder = |semaphore: usize| os::sem::pid(self.id(), semaphore as u16).map_err(lost);
+        let held = |&semaphore: &usize| values[semaphore] != 0;
+        let writers = (FIXED..self.id.len()).filter(held).map(|s| Ok((s - FIXED, holder(s)?)));
+        let lock = held(&LOCK.into()).then(|| holder(LOCK.into())).transpose()?;
+        Ok(Holders { lock, writers: writers.collect::<Result<_>>()? })
     }
 
     /// Takes a stripe; errors as [`pair::Set::take_lock`].
