@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::layout::{record, shared};
 use crate::os;
 use crate::park::{self, Look, Poll, Sleeper, Slept, Waited, Waker};
-use crate::ring::{Claim, Defect, Index, Nothing, Obstacle, Shared, Side};
+use crate::ring::{CRASH_SAFE, Claim, Defect, Index, Nothing, Obstacle, Shared, Side};
 use crate::sync::{Ordering, compiler_fence, fence};
 
 /// Operations after which a participant that never blocks looks at the leases all the same.
@@ -188,7 +188,7 @@ impl<E: End> Participant<E> {
     pub(crate) fn begin(&mut self) -> Result<(), Stop> {
         let changed = self.channel.changes(E::SIDE.other()).load(Ordering::Relaxed) != self.changes; // a hint
         self.count += 1;
-        let due = self.count >= self.checkup_at;
+        let due = CRASH_SAFE && self.count >= self.checkup_at;
         if changed | due | self.pending.is_some() | !self.channel.is_ours() {
             return self.checkup();
         }

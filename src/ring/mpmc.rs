@@ -22,7 +22,7 @@ use super::claim::End;
 use super::probe::{self, unless};
 use super::recover::{adopt_ready, hold_by};
 use super::word::{Adopted, Owner, Phase, Stamp};
-use super::{Claim, Found, Index, Nothing, PREFETCH, Shared, clamp_want, pack_meta};
+use super::{CRASH_SAFE, Claim, Found, Index, Nothing, PREFETCH, Shared, clamp_want, pack_meta};
 use crate::layout::record;
 use crate::sync::{Ordering, compiler_fence};
 
@@ -94,7 +94,7 @@ impl Receiver {
     #[inline]
     pub(crate) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
         // Our own line. SYNC(given): a range that another took from us needs no more of our care.
-        if shared.record(self.0.me, record::ADOPTED).load(Ordering::Relaxed) != Adopted::NONE
+        if (CRASH_SAFE && shared.record(self.0.me, record::ADOPTED).load(Ordering::Relaxed) != Adopted::NONE)
             || self.0.open != 0
         {
             if let Some(adopted) = self.claim_adopted(shared, want)? {
