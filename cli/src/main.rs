@@ -2,6 +2,7 @@
 
 #![allow(missing_docs)] // a binary: `--help` is its documentation
 
+mod background;
 mod bench;
 mod clock;
 mod completions;
@@ -102,8 +103,8 @@ fn main() -> ExitCode {
         Command::Doctor(doctor) => doctor.run(cli.json),
         Command::Bench(bench) => bench.run(cli.json),
         Command::BenchWorker(worker) => worker.run(),
-        Command::Completions(completions) => completions.run(),
-        Command::Man(man) => man.run(),
+        Command::Completions(completions) => completions.run(cli.json),
+        Command::Man(man) => man.run(cli.json),
         Command::Torture(torture) => torture.run(cli.json),
         Command::DemoWorker(worker) => worker.run(),
     };

@@ -154,6 +154,19 @@ impl Drop for Running {
     }
 }
 
+/// The commands, as `semring --help` lists them.
+pub(crate) fn commands() -> Vec<String> {
+    let help = String::from_utf8(run(semring(["--help"])).ok().stdout).unwrap();
+    assert!(help.contains("Examples:") && !help.contains("demo-worker"));
+    let list = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    // Longer descriptions go on in further lines, which are indented further.
+    let list = list.take_while(|line| line.starts_with("  ")).filter(|line| !line.starts_with("   "));
+    list.filter_map(|line| line.split_whitespace().next())
+        .filter(|c| *c != "help")
+        .map(str::to_owned)
+        .collect()
+}
+
 /// Runs a command to its end.
 pub(crate) fn run(command: Command) -> Done {
     Running::start(command).end()
