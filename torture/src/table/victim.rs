@@ -70,7 +70,7 @@ impl Stage<'_> {
         let got = table.get(&key);
         mark();
         match got {
-            Ok(value) if value == self.case.old(key).map(|author| author.value(key)) => {}
+            Ok(value) if value == self.case.before(key).map(|author| author.value(key)) => {}
             got => self.failed(&format_args!("{got:?}")),
         }
     }
