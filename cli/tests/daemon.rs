@@ -135,7 +135,8 @@ fn a_daemons_full_disk_is_in_its_log() {
     let arguments = format!("--daemon --ack --output /dev/full --pid-file {pid} --log {log}");
     run(scene.name.command("recv", &arguments)).ok();
     assert!(within(LIMIT, || !Path::new(&pid).exists()));
-    assert!(scene.read("log").contains("cannot write to /dev/full"), "{}", scene.read("log"));
+    // What went wrong is said last of all.
+    assert!(within(LIMIT, || scene.read("log").contains("cannot write to /dev/full")), "{}", scene.read("log"));
     assert_eq!(run(scene.name.command("recv", "")).ok().stdout, b"one\n");
 }
 
