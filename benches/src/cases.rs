@@ -65,6 +65,7 @@ pub fn all(scale: &Scale) -> Vec<Case> {
     cases.extend([8, 64, 1024].map(stream));
     cases.push(batches());
     cases.extend(PRICED.map(price));
+    cases.extend(PRICED.map(fences));
     cases.extend([1, 2, 4].map(many));
     cases.extend([64 << 10, 1 << 20].map(in_place));
     cases.extend([wake(), idle()]);
@@ -134,6 +135,18 @@ fn price((work, size, what): (Work, usize, &str)) -> Case {
     let rivals = [Rival::OursSpsc, Rival::UnsafeSpsc, Rival::OursMpmc, Rival::UnsafeMpmc];
     let entries = rivals.map(|rival| entry(rival, work, size)).into();
     case(format!("price/{what}"), format!("The price of crash safety, {what}, {size} B"), EACH, entries)
+}
+
+/// Ours beside itself with a fence at each publication, which membarrier(2) saves.
+fn fences((work, size, what): (Work, usize, &str)) -> Case {
+    let entries = [Rival::OursSpsc, Rival::OursMpmc].into_iter().flat_map(|rival| {
+        let (without, mut with) = (entry(rival, work, size), entry(rival, work, size));
+        with.spec.fences = true;
+        with.label.push_str(", fences");
+        [without, with]
+    });
+    let title = format!("Fences instead of membarrier, {what}, {size} B");
+    case(format!("fences/{what}"), title, EACH, entries.collect())
 }
 
 fn many(pairs: usize) -> Case {

@@ -126,6 +126,8 @@ pub struct Spec {
     pub consumers: usize,
     /// Participants that are registered and do nothing.
     pub bystanders: usize,
+    /// Ours with fences instead of membarrier(2).
+    pub fences: bool,
     pub limit: Limit,
     /// The processor of the producers, and that of the consumers.
     pub cpus: [usize; 2],
@@ -149,6 +151,7 @@ impl Spec {
             producers: 1,
             consumers: 1,
             bystanders: 0,
+            fences: false,
             limit: Limit::Millis(0),
             cpus: [0, 0],
             name: String::new(),

@@ -1,6 +1,6 @@
 //! The channel of this repository, as `library` is: see `rivals`.
 
-use super::library::{Batch, Consumer, Error, Kind, Options, Producer};
+use super::library::{Batch, Consumer, Error, Kind, Options, Producer, WakeMode};
 
 use crate::ends::{self, Between, InPlaceRx, InPlaceTx};
 use crate::rivals::lane_name;
@@ -21,6 +21,7 @@ pub fn create(spec: &Spec, lane: usize) -> Result<String, Error> {
     let kind =
         if matches!(spec.rival, Rival::OursSpsc | Rival::UnsafeSpsc) { Kind::Spsc } else { Kind::Mpmc };
     let options = Options::new().kind(kind).capacity(spec.capacity as u64).message_size(spec.size as u64);
+    let options = if spec.fences { options.wake_mode(WakeMode::Fence) } else { options };
     options.create(&name).map(|_| name)
 }
 
