@@ -136,7 +136,11 @@ fn a_daemons_full_disk_is_in_its_log() {
     run(scene.name.command("recv", &arguments)).ok();
     assert!(within(LIMIT, || !Path::new(&pid).exists()));
     // What went wrong is said last of all.
-    assert!(within(LIMIT, || scene.read("log").contains("cannot write to /dev/full")), "{}", scene.read("log"));
+    assert!(
+        within(LIMIT, || scene.read("log").contains("cannot write to /dev/full")),
+        "{}",
+        scene.read("log")
+    );
     assert_eq!(run(scene.name.command("recv", "")).ok().stdout, b"one\n");
 }
 

@@ -9,7 +9,7 @@ use super::batch::Batch;
 use super::cancel::Canceller;
 use super::lease::Lease;
 use super::lock::Lock;
-use super::message::{IntoIter, Iter, Message, Received, Taken, TryIter};
+use super::message::{IntoIter, Iter, Message, Received, TryIter};
 use super::participant::{End, Participant, Patience, Stop};
 use super::recovery::{self, Author};
 use crate::error::{Error, RecvError, RecvTimeoutError, Result, TryRecvError};
@@ -129,10 +129,14 @@ impl Consumer {
     }
 
     /// Claims the next message.
-    #[inline]
     fn take(&mut self, patience: Patience) -> Result<(Claim, Found), Stop> {
-        self.participant.begin()?;
-        let claim = self.claim(1, patience)?;
+        let claim = match self.participant.overcome(patience)? {
+            Some(claim) => claim,
+            None => {
+                self.participant.begin()?;
+                self.claim(1, patience)?
+            }
+        };
         self.look_at(claim, patience)
     }
 
@@ -169,7 +173,7 @@ impl Consumer {
 
     /// Frees the claim's next slot, and wakes whoever waits for room. Up to `written` bytes of it were ever written.
     #[inline]
-    pub(crate) fn release(&mut self, claim: &mut Claim, written: usize) {
+    fn release(&mut self, claim: &mut Claim, written: usize) {
         self.free(claim, written);
         self.participant.wake(Side::Producers);
     }
@@ -183,42 +187,34 @@ impl Consumer {
         end.release(channel.mem(), claim);
     }
 
-    fn recv_message(&mut self, patience: Patience) -> Result<Message, Stop> {
-        let (mut claim, found) = self.take(patience)?;
-        // The length was checked against the geometry, here and below, so the copy is within the slot.
-        let data = self.participant.channel.mem().copy_payload(claim.position(), found.len as usize);
-        self.release(&mut claim, found.len as usize);
-        Ok(Message { data, tag: found.tag, attempt: found.attempt })
+    /// Frees the slot of the message in hand, of which so many bytes were ever written.
+    #[inline]
+    pub(crate) fn acknowledge(&mut self, written: usize) {
+        // In its place: a claim that is moved out is read back in one piece, which waits for what wrote its parts.
+        let Participant { channel, mem, end, pending, .. } = &mut self.participant;
+        if let Some(claim) = pending {
+            if channel.header.scrub {
+                mem.scrub(claim.position(), written);
+            }
+            end.release(mem, claim);
+            self.participant.pending = None;
+            self.participant.wake(Side::Producers);
+        }
     }
 
-    /// A receipt that meets nothing out of the ordinary, kept apart from all that may happen: a few dozen instructions, and
-    /// an answer in registers. `None` if it takes more than that; no message was taken then.
-    #[inline(never)]
-    fn recv_swiftly(&mut self, buffer: &mut [u8]) -> Option<Taken> {
-        if !self.participant.undisturbed() || !self.participant.alone() {
-            return None;
-        }
-        let mem = self.participant.mem;
-        let Participant { end, channel, .. } = &mut self.participant;
-        let short = buffer.len() < mem.geometry().message_size();
-        if short || channel.header.scrub || end.is_encumbered(&mem) {
-            return None;
-        }
-        let received = end.recv(&mem, |position, found| {
-            // False, and nothing copied, if it is longer than a message can be.
-            buffer.get_mut(..found.len as usize).is_some_and(|b| mem.read_payload_into(position, 0, b))
-        });
-        match received {
-            Ok(found) => {
-                self.participant.count(1);
-                self.participant.wake(Side::Producers);
-                Some(Taken::new(&found))
-            }
-            Err(obstacle) => {
-                self.participant.met = Some(obstacle);
-                None
-            }
-        }
+    /// Any receipt of a copy.
+    #[cold]
+    fn recv_message(&mut self, patience: Patience) -> Result<Message, Stop> {
+        let (claim, found) = self.take(patience)?;
+        self.participant.pending = Some(claim);
+        Ok(self.copy_in_hand(found.into()))
+    }
+
+    /// Copies the message in hand and acknowledges it. Its length was checked against the geometry.
+    fn copy_in_hand(&mut self, Received { len, tag, attempt }: Received) -> Message {
+        let data = self.participant.mem.copy_payload(self.participant.in_hand(), len);
+        self.acknowledge(len);
+        Message { data, tag, attempt }
     }
 
     /// Any receipt.
@@ -228,10 +224,7 @@ impl Consumer {
         if buffer.len() < needed {
             return Err(Stop::Failed(Error::BufferTooSmall { len: buffer.len(), needed }));
         }
-        let (mut claim, found) = match self.participant.overcome(patience)? {
-            Some(claim) => self.look_at(claim, patience)?,
-            None => self.take(patience)?,
-        };
+        let (mut claim, found) = self.take(patience)?;
         let len = found.len as usize;
         self.participant.channel.mem().read_payload_into(claim.position(), 0, &mut buffer[..len]);
         self.release(&mut claim, len);
@@ -250,8 +243,12 @@ impl Consumer {
     /// # Errors
     /// `Disconnected` at end of stream: no producer is left and everything was received. `Failed` with
     /// [`Error::Cancelled`], [`Error::Removed`], [`Error::Forked`], [`Error::Corrupt`].
+    #[inline]
     pub fn recv(&mut self) -> Result<Message, RecvError> {
-        self.recv_message(Patience::Forever).map_err(recv_error)
+        match self.lease_swiftly() {
+            Some(taken) => Ok(self.copy_in_hand(taken.into())),
+            None => self.recv_message(Patience::Forever).map_err(recv_error),
+        }
     }
 
     /// Receives a message if there is one now.
@@ -275,8 +272,12 @@ impl Consumer {
     /// # consumer.channel().remove()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[inline]
     pub fn try_recv(&mut self) -> Result<Message, TryRecvError> {
-        self.recv_message(Patience::None).map_err(try_recv_error)
+        match self.lease_swiftly() {
+            Some(taken) => Ok(self.copy_in_hand(taken.into())),
+            None => self.recv_message(Patience::None).map_err(try_recv_error),
+        }
     }
 
     /// Receives a message, waiting no longer than `timeout`.
@@ -431,16 +432,24 @@ impl Consumer {
     /// # consumer.channel().remove()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[inline]
     pub fn lease(&mut self) -> Result<Lease<'_>, RecvError> {
-        self.lease_with(Patience::Forever).map_err(recv_error)
+        match self.lease_swiftly() {
+            Some(taken) => Ok(Lease::new(self, taken.into())),
+            None => self.lease_slowly(Patience::Forever).map_err(recv_error),
+        }
     }
 
     /// As [`Consumer::lease`], if there is a message now.
     ///
     /// # Errors
     /// As [`Consumer::try_recv`].
+    #[inline]
     pub fn try_lease(&mut self) -> Result<Lease<'_>, TryRecvError> {
-        self.lease_with(Patience::None).map_err(try_recv_error)
+        match self.lease_swiftly() {
+            Some(taken) => Ok(Lease::new(self, taken.into())),
+            None => self.lease_slowly(Patience::None).map_err(try_recv_error),
+        }
     }
 
     /// As [`Consumer::lease`], waiting no longer than `timeout`.
@@ -448,12 +457,15 @@ impl Consumer {
     /// # Errors
     /// As [`Consumer::recv_timeout`].
     pub fn lease_timeout(&mut self, timeout: Duration) -> Result<Lease<'_>, RecvTimeoutError> {
-        self.lease_with(Patience::lasting(timeout)).map_err(recv_timeout_error)
+        self.lease_slowly(Patience::lasting(timeout)).map_err(recv_timeout_error)
     }
 
-    fn lease_with(&mut self, patience: Patience) -> Result<Lease<'_>, Stop> {
+    /// Any lease.
+    #[cold]
+    fn lease_slowly(&mut self, patience: Patience) -> Result<Lease<'_>, Stop> {
         let (claim, found) = self.take(patience)?;
-        Ok(Lease::new(self, claim, found))
+        self.participant.pending = Some(claim);
+        Ok(Lease::new(self, found.into()))
     }
 
     /// The messages until end of stream, waiting for each. An item is an error only when something is wrong (the

@@ -25,6 +25,7 @@ mod producer;
 mod recovery;
 mod set;
 mod status;
+mod swift;
 mod typed;
 
 #[cfg(test)]

@@ -206,6 +206,12 @@ impl<E: End> Participant<E> {
         park::sleepers(&self.mem, E::SIDE).load(Ordering::Relaxed) == 0
     }
 
+    /// Position of the claim in hand; that of no slot in particular if there is none.
+    #[inline]
+    pub(crate) fn in_hand(&self) -> u64 {
+        self.pending.as_ref().map_or(0, Claim::position)
+    }
+
     /// What every operation begins with: refuses a broken or inherited handle, ends what a forgotten guard left,
     /// notices changes among the others.
     #[inline]

@@ -11,7 +11,7 @@ use super::lock::Lock;
 use super::participant::{End, Participant, Patience, Stop};
 use crate::error::{Error, Result, SendError, SendTimeoutError, TrySendError};
 use crate::park::Poll;
-use crate::ring::{Claim, Index, Nothing, Obstacle, Sender, Shared, Side};
+use crate::ring::{Claim, Index, Nothing, Sender, Shared, Side};
 
 /// Sends messages into a channel; a participant from its making to its drop.
 ///
@@ -144,46 +144,23 @@ impl Producer {
         Ok(claimed)
     }
 
-    /// A send that meets nothing out of the ordinary, kept apart from all that may happen: a few dozen instructions, and an
-    /// answer in a register. False, and nothing done, if it takes more than that.
-    #[inline(never)]
-    fn send_swiftly(&mut self, tag: u32, data: &[u8]) -> bool {
-        if !self.participant.undisturbed() || !self.participant.alone() {
-            return false;
+    /// Claims the slot for a message of so many bytes.
+    fn take(&mut self, len: usize, patience: Patience) -> Result<Claim, Stop> {
+        if let Some(claim) = self.participant.overcome(patience)? {
+            return Ok(claim);
         }
-        let mem = self.participant.mem;
-        let end = &mut self.participant.end;
-        if data.len() > mem.geometry().message_size() {
-            return false;
-        }
-        let sent = end.send(&mem, (data.len() as u32, tag), |position| {
-            // The length was checked against the geometry, so the copy is within the slot.
-            let _fits = mem.write_payload(position, 0, data);
-        });
-        match sent {
-            Ok(()) => {
-                self.participant.count(1);
-                self.participant.wake(Side::Consumers);
-            }
-            Err(nothing) => self.participant.met = Some(Obstacle::Nothing(nothing)),
-        }
-        sent.is_ok()
+        self.participant.begin()?;
+        self.check_len(len)?;
+        self.claim(1, patience)
     }
 
     /// Any send.
     #[cold]
     fn send_slowly(&mut self, tag: u32, data: &[u8], patience: Patience) -> Result<(), Stop> {
-        let mut claim = match self.participant.overcome(patience)? {
-            Some(claim) => claim,
-            None => {
-                self.participant.begin()?;
-                self.check_len(data.len())?;
-                self.claim(1, patience)?
-            }
-        };
-        let Participant { channel, end, .. } = &mut self.participant;
-        let mem = channel.mem();
-        let _fits = mem.write_payload(claim.position(), 0, data); // as above
+        let mut claim = self.take(data.len(), patience)?;
+        let Participant { mem, end, .. } = &mut self.participant;
+        // The length was checked against the geometry, so the copy is within the slot.
+        let _fits = mem.write_payload(claim.position(), 0, data);
         end.publish(mem, &mut claim, data.len() as u32, tag);
         self.participant.wake(Side::Consumers);
         Ok(())
@@ -370,23 +347,32 @@ impl Producer {
     /// # consumer.channel().remove()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[inline]
     pub fn reserve(&mut self, len: usize) -> Result<Grant<'_>, SendError> {
-        self.reserve_with(len, Patience::Forever).map_err(send_error)
+        if self.reserve_swiftly(len) {
+            return Ok(Grant::new(self, len));
+        }
+        self.reserve_slowly(len, Patience::Forever).map_err(send_error)
     }
 
     /// As [`Producer::reserve`], if there is room now.
     ///
     /// # Errors
     /// As [`Producer::try_send`].
+    #[inline]
     pub fn try_reserve(&mut self, len: usize) -> Result<Grant<'_>, TrySendError> {
-        self.reserve_with(len, Patience::None).map_err(try_send_error)
+        if self.reserve_swiftly(len) {
+            return Ok(Grant::new(self, len));
+        }
+        self.reserve_slowly(len, Patience::None).map_err(try_send_error)
     }
 
-    fn reserve_with(&mut self, len: usize, patience: Patience) -> Result<Grant<'_>, Stop> {
-        self.participant.begin()?;
-        self.check_len(len)?;
-        let claim = self.claim(1, patience)?;
-        Ok(Grant::new(self, claim, len))
+    /// Any reservation.
+    #[cold]
+    fn reserve_slowly(&mut self, len: usize, patience: Patience) -> Result<Grant<'_>, Stop> {
+        let claim = self.take(len, patience)?;
+        self.participant.pending = Some(claim);
+        Ok(Grant::new(self, len))
     }
 
     /// Another producer of the same channel, for another thread: a participant of its own. If the consumers that this
