@@ -75,8 +75,8 @@ impl End for Receiver {
         Receiver::glance(self, mem)
     }
 
-    fn before_sleep(&mut self, mem: &Shared) {
-        Receiver::before_sleep(self, mem);
+    fn before_sleep(&mut self, mem: &Shared) -> bool {
+        Receiver::before_sleep(self, mem)
     }
 
     fn settle(&mut self, mem: &Shared, me: Index, mut claim: Claim) {

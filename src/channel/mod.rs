@@ -32,6 +32,12 @@ mod typed;
 mod fetch_tests;
 #[cfg(test)]
 mod gift_tests;
+#[cfg(test)]
+mod look_tests;
+#[cfg(test)]
+mod recheck_tests;
+#[cfg(test)]
+mod testing;
 
 use std::sync::Arc;
 

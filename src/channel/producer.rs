@@ -93,7 +93,9 @@ impl End for Sender {
         Sender::glance(self, mem)
     }
 
-    fn before_sleep(&mut self, _mem: &Shared) {}
+    fn before_sleep(&mut self, _mem: &Shared) -> bool {
+        false
+    }
 
     fn settle(&mut self, mem: &Shared, _me: Index, mut claim: Claim) {
         while claim.len() > 0 {
@@ -117,6 +119,20 @@ impl End for Sender {
 
     fn needs_repair(&self, _channel: &Attachment, _me: Index, _alive: u64) -> bool {
         false
+    }
+}
+
+/// The end of a batch, also by a panic of the caller's `as_ref`: nothing stays claimed, and those who sleep hear of what
+/// was sent.
+struct Ending<'a>(&'a mut Participant<Sender>);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        let Participant { channel, end, me, pending, .. } = &mut *self.0;
+        if let Some(claim) = pending.take() {
+            End::settle(end, channel.mem(), *me, claim);
+        }
+        self.0.wake(Side::Consumers);
     }
 }
 
@@ -309,9 +325,9 @@ impl Producer {
         let claim = self.claim(fitting as u32, patience)?;
         let claimed = claim.len() as usize;
         self.participant.count(claimed - 1); // `begin` counted one
-        // In the handle, so that a panic of the caller's `as_ref` leaves no claim behind that nobody ends.
         self.participant.pending = Some(claim);
-        let Participant { channel, end, pending, .. } = &mut self.participant;
+        let ending = Ending(&mut self.participant);
+        let Participant { channel, end, pending, .. } = &mut *ending.0;
         if let Some(claim) = pending {
             let mem = channel.mem();
             let mut messages = messages.iter();
@@ -323,8 +339,7 @@ impl Producer {
                 data.len() as u32
             });
         }
-        self.participant.pending = None;
-        self.participant.wake(Side::Consumers);
+        drop(ending);
         Ok(claimed)
     }
 

@@ -215,11 +215,13 @@ impl Receiver {
         }
     }
 
-    /// Publishes what was held back for speed; a producer may wait for it. Before every sleep and on leaving.
+    /// Publishes what was held back for speed, before every sleep and on leaving; a producer may wait for it if there
+    /// was anything, which is what it says.
     #[inline]
-    pub(crate) fn before_sleep(&mut self, shared: &Shared) {
-        if let Self::Spsc(end) = self {
-            end.publish_free(shared);
+    pub(crate) fn before_sleep(&mut self, shared: &Shared) -> bool {
+        match self {
+            Self::Spsc(end) => end.publish_free(shared),
+            Self::Mpmc(_) => false,
         }
     }
 

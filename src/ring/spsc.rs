@@ -287,13 +287,15 @@ impl Receiver {
     }
 
     #[inline]
-    pub(crate) fn publish_free(&mut self, shared: &Shared) {
-        if self.published != self.head {
+    pub(crate) fn publish_free(&mut self, shared: &Shared) -> bool {
+        let news = self.published != self.head;
+        if news {
             self.published = self.head;
             probe::step();
             // SYNC(free): as SYNC(free-exact).
             let order = unless("spsc: free not released", Ordering::Release);
             shared.word(at::FREE).store(self.head, order);
         }
+        news
     }
 }
