@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use plotters::coord::Shift;
-use plotters::coord::ranged1d::Ranged;
 use plotters::prelude::*;
 
 use crate::cases::{Case, Entry};
@@ -106,15 +105,13 @@ fn style(index: usize, ours: bool) -> ShapeStyle {
 /// Room for the names of the lines, right of them.
 const NAMES: i32 = 200;
 
-fn names<'a, X: Ranged + 'a, Y: Ranged + 'a>(
-    chart: &mut ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, Y>>,
-) -> Result<(), Failure> {
-    let right = chart.plotting_area().dim_in_pixel().0 as i32;
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::Coordinate(right + 5, 0))
-        .label_font((FONT, 12))
-        .draw()?;
+/// Writes the names of the lines there, each beside a piece of its line.
+fn names<'a>(area: &Area<'_>, lines: impl Iterator<Item = (&'a str, ShapeStyle)>) -> Result<(), Failure> {
+    for ((name, style), row) in lines.zip(0..) {
+        let (x, y) = (WIDTH as i32 - NAMES + 12, 40 + 18 * row);
+        area.draw(&PathElement::new([(x, y), (x + 18, y)], style))?;
+        area.draw(&Text::new(name, (x + 24, y - 7), (FONT, 12)))?;
+    }
     Ok(())
 }
 
@@ -145,14 +142,10 @@ fn distribution(file: &Path, case: &Case, results: &Results) -> Result<(), Failu
         .y_label_formatter(&|y| count(*y))
         .light_line_style(WHITE)
         .draw()?;
-    for (index, (label, ours, points)) in lines.into_iter().enumerate() {
-        let style = style(index, ours);
-        chart
-            .draw_series(LineSeries::new(points, style))?
-            .label(label)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+    for (index, (_, ours, points)) in lines.iter().enumerate() {
+        chart.draw_series(LineSeries::new(points.iter().copied(), style(index, *ours)))?;
     }
-    names(&mut chart)?;
+    names(&root, lines.iter().enumerate().map(|(i, (label, ours, _))| (label.as_str(), style(i, *ours))))?;
     Ok(root.present()?)
 }
 
@@ -201,15 +194,13 @@ fn scaling(file: &Path, cases: &[&Case], results: &Results) -> Result<(), Failur
         .y_label_formatter(&|y| count(*y))
         .light_line_style(WHITE)
         .draw()?;
-    for (index, (entry, points)) in lines.into_iter().enumerate() {
-        let style = style(index, entry.spec.rival.is_ours());
-        chart.draw_series(points.iter().map(|point| Circle::new(*point, 3, style)))?;
-        chart
-            .draw_series(LineSeries::new(points, style))?
-            .label(entry.label.clone())
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+    let style = |index, entry: &Entry| style(index, entry.spec.rival.is_ours());
+    for (index, (entry, points)) in lines.iter().enumerate() {
+        let style = style(index, entry);
+        chart.draw_series(points.iter().map(|point| Circle::new(*point, 3, style.filled())))?;
+        chart.draw_series(LineSeries::new(points.iter().copied(), style))?;
     }
-    names(&mut chart)?;
+    names(&root, lines.iter().enumerate().map(|(i, (entry, _))| (entry.label.as_str(), style(i, entry))))?;
     Ok(root.present()?)
 }
 
