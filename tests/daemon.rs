@@ -7,6 +7,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -53,15 +54,20 @@ fn become_daemon(words: &[&str]) {
         };
     }
     let own = File::open("/dev/full").expect("open");
-    let status = sys::wait(sys::fork(|| match daemon.start() {
-        Ok(Started::Caller(pid)) => {
-            say(&format!("ready {pid}"));
-            0
+    let status = sys::wait(sys::fork(|| {
+        if orders.contains_key("no-more-processes") {
+            sys::forbid_processes();
         }
-        Ok(Started::Daemon(starting)) => serve(starting, &orders, own),
-        Err(error) => {
-            say(&format!("{error:?}"));
-            1
+        match daemon.start() {
+            Ok(Started::Caller(pid)) => {
+                say(&format!("ready {pid}"));
+                0
+            }
+            Ok(Started::Daemon(starting)) => serve(starting, &orders, own),
+            Err(error) => {
+                say(&format!("{error:?}"));
+                1
+            }
         }
     }));
     say(&format!("status {status}"));
@@ -77,6 +83,14 @@ fn serve(starting: Starting, orders: &Orders, own: File) -> i32 {
         }
         Some(&"die") => sys::exit_now(3),
         Some(&"panic") => panic!("before it is ready"),
+        Some(&"late") => {
+            let waits = Path::new(orders["waits"]);
+            fs::write(waits, std::process::id().to_string()).expect("write");
+            eventually("the caller is gone", || !waits.exists());
+            let result = starting.ready();
+            fs::write(waits.with_extension("told"), format!("{result:?}")).expect("write");
+            return 0;
+        }
         _ => {}
     }
     // It is no session's leader: not even by opening one does it get a terminal.
@@ -210,6 +224,13 @@ impl Process {
         entries.filter_map(open).collect()
     }
 
+    fn children(&self) -> Vec<Process> {
+        let tasks = fs::read_dir(self.0.join("task")).expect("task").map(|task| task.expect("entry").path());
+        let children: String =
+            tasks.map(|task| fs::read_to_string(task.join("children")).expect("children")).collect();
+        children.split_whitespace().map(Process::named).collect()
+    }
+
     fn lives(&self) -> bool {
         let stat = fs::read_to_string(self.0.join("stat")).unwrap_or_default();
         stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
@@ -340,6 +361,42 @@ fn privileges_are_given_up_for_good() {
     assert_eq!(status, "status 1");
     let (said, _) = scene.attempt("nobody user=nobody");
     assert!(said.starts_with("Os(OsError(setgroups(") && said.contains("root"), "{said}");
+}
+
+/// Nobody would know that it runs.
+#[test]
+fn a_daemon_whose_caller_was_killed_meanwhile_is_told() {
+    let mut scene = Scene::new("alone");
+    let (pid_file, waits) = (scene.path("pid"), scene.path("waits"));
+    let words = ["then=late", &format!("pid-file={pid_file}"), &format!("waits={waits}")];
+    let mut caller = Child::start("daemon", &words);
+    eventually("the daemon is there", || fs::read_to_string(&waits).is_ok_and(|pid| !pid.is_empty()));
+    scene.daemons.push(fs::read_to_string(&waits).expect("its pid").parse().expect("a pid"));
+    let callers = Process::named(&caller.pid().to_string()).children();
+    caller.kill(); // and with it, soon, the one that it forked to call `start`
+    assert_eq!(callers.len(), 1);
+    eventually("the caller is dead", || !callers[0].lives());
+    fs::remove_file(&waits).expect("remove");
+    let told = scene.path("waits.told");
+    eventually("it has an answer", || fs::read_to_string(&told).is_ok_and(|told| !told.is_empty()));
+    assert_eq!(fs::read_to_string(&told).expect("told"), "Err(CallerGone)");
+    assert!(!Path::new(&pid_file).exists());
+}
+
+/// A failed fork left the pid file.
+#[test]
+fn without_processes_there_is_no_daemon_and_no_pid_file() {
+    if !sys::is_root() {
+        eprintln!("skipped: it takes root to become somebody with a limit");
+        return;
+    }
+    let mut scene = Scene::new("limit");
+    fs::set_permissions(&scene.directory, fs::Permissions::from_mode(0o777)).expect("chmod");
+    let pid_file = scene.path("pid");
+    let (said, status) = scene.attempt(&format!("nobody no-more-processes pid-file={pid_file}"));
+    assert!(said.starts_with("Os(OsError(fork(): ") && said.contains("ulimit -u"), "{said}");
+    assert_eq!(status, "status 1");
+    assert!(!Path::new(&pid_file).exists());
 }
 
 /// Threads would not come along; nothing is begun.

@@ -141,8 +141,8 @@ impl Drop for Scene {
     }
 }
 
-/// Its second picture, with rates.
-fn top() -> String {
+/// Its second picture, with rates. It ends by that key.
+fn top(key: &[u8]) -> String {
     let mut top = Terminal::run("top --interval 0.3", COLUMNS);
     let picture = top.until(|text| {
         let orders = text.lines().find(|line| line.starts_with("orders"));
@@ -150,7 +150,7 @@ fn top() -> String {
         let rates = orders.map(|line| line.split_whitespace().skip(3).take(2).collect::<Vec<_>>());
         rates.is_some_and(|rates| rates.iter().all(|rate| *rate != "-" && *rate != "0"))
     });
-    top.keyboard.write_all(b"q").unwrap();
+    top.keyboard.write_all(key).unwrap();
     let after = top.end();
     assert!(!after.contains("q quits"), "the screen is as it was before:\n{after}");
     picture
@@ -192,7 +192,7 @@ fn the_screens_in_the_documentation_are_what_a_terminal_shows() {
     assert_eq!(screens.len(), 4);
     for (command, range) in screens.into_iter().rev() {
         // What is wider than a screen is kept in one piece by a wide one.
-        let shown = if command == "top" { top() } else { Terminal::run(&command, 200).end() };
+        let shown = if command == "top" { top(b"q") } else { Terminal::run(&command, 200).end() };
         let shown: String = shown.lines().map(|line| format!("{}\n", line.trim_end())).collect();
         if std::env::var_os("SEMRING_UPDATE_SCREENS").is_none() {
             assert_eq!(
@@ -214,7 +214,7 @@ fn on_a_small_terminal_everything_is_there_to_read() {
         return;
     }
     let _scene = Scene::new();
-    let picture = top();
+    let picture = top(b"\x03"); // Ctrl-C, which in a raw terminal is a key
     let lines: Vec<&str> = picture.lines().collect();
     assert!(lines.len() <= ROWS.into() && lines.iter().all(|line| line.chars().count() <= COLUMNS.into()));
     assert!(

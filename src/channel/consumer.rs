@@ -145,10 +145,7 @@ impl Consumer {
     fn look_at(&mut self, mut claim: Claim, patience: Patience) -> Result<(Claim, Found), Stop> {
         for skipped in 1u32.. {
             if let Some(found) = self.participant.end.look(self.participant.channel.mem(), &mut claim) {
-                return match self.check(&found) {
-                    Ok(()) => Ok((claim, found)),
-                    Err(_) => Err(self.refuse(claim, &found)),
-                };
+                return if self.fits(&found) { Ok((claim, found)) } else { Err(self.refuse(claim, &found)) };
             }
             let unknown = self.message_size();
             self.release(&mut claim, unknown);
@@ -159,9 +156,8 @@ impl Consumer {
     }
 
     #[inline]
-    fn check(&self, found: &Found) -> Result<()> {
-        let most = self.participant.channel.mem().geometry().message_size();
-        if found.len as usize <= most { Ok(()) } else { Err(too_long(found.len, most)) }
+    fn fits(&self, found: &Found) -> bool {
+        found.len as usize <= self.message_size()
     }
 
     /// A message longer than any can be: the channel is corrupt, and the claim given back when this handle ends.
@@ -232,9 +228,43 @@ impl Consumer {
     }
 
     pub(crate) fn recv_bytes(&mut self, buffer: &mut [u8], patience: Patience) -> Result<usize, Stop> {
+        self.recv_into_with(buffer, || patience, |stop| stop).map(|received| received.len)
+    }
+
+    #[inline]
+    fn recv_with<E>(
+        &mut self,
+        patience: impl FnOnce() -> Patience,
+        error: fn(Stop) -> E,
+    ) -> Result<Message, E> {
+        match self.lease_swiftly() {
+            Some(taken) => Ok(self.copy_in_hand(taken.into())),
+            None => self.recv_message(patience()).map_err(error),
+        }
+    }
+
+    #[inline]
+    fn recv_into_with<E>(
+        &mut self,
+        buffer: &mut [u8],
+        patience: impl FnOnce() -> Patience,
+        error: fn(Stop) -> E,
+    ) -> Result<Received, E> {
         match self.recv_swiftly(buffer) {
-            Some(taken) => Ok(Received::from(taken).len),
-            None => self.recv_slowly(buffer, patience).map(|received| received.len),
+            Some(taken) => Ok(taken.into()),
+            None => self.recv_slowly(buffer, patience()).map_err(error),
+        }
+    }
+
+    #[inline]
+    fn lease_with<E>(
+        &mut self,
+        patience: impl FnOnce() -> Patience,
+        error: fn(Stop) -> E,
+    ) -> Result<Lease<'_>, E> {
+        match self.lease_swiftly() {
+            Some(taken) => Ok(Lease::new(self, taken.into())),
+            None => self.lease_slowly(patience()).map_err(error),
         }
     }
 
@@ -245,10 +275,7 @@ impl Consumer {
     /// [`Error::Cancelled`], [`Error::Removed`], [`Error::Forked`], [`Error::Corrupt`].
     #[inline]
     pub fn recv(&mut self) -> Result<Message, RecvError> {
-        match self.lease_swiftly() {
-            Some(taken) => Ok(self.copy_in_hand(taken.into())),
-            None => self.recv_message(Patience::Forever).map_err(recv_error),
-        }
+        self.recv_with(|| Patience::Forever, recv_error)
     }
 
     /// Receives a message if there is one now.
@@ -274,10 +301,7 @@ impl Consumer {
     /// ```
     #[inline]
     pub fn try_recv(&mut self) -> Result<Message, TryRecvError> {
-        match self.lease_swiftly() {
-            Some(taken) => Ok(self.copy_in_hand(taken.into())),
-            None => self.recv_message(Patience::None).map_err(try_recv_error),
-        }
+        self.recv_with(|| Patience::None, try_recv_error)
     }
 
     /// Receives a message, waiting no longer than `timeout`.
@@ -301,7 +325,7 @@ impl Consumer {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Message, RecvTimeoutError> {
-        self.recv_message(Patience::lasting(timeout)).map_err(recv_timeout_error)
+        self.recv_with(|| Patience::lasting(timeout), recv_timeout_error)
     }
 
     /// Receives a message, waiting no longer than until `deadline`.
@@ -309,7 +333,7 @@ impl Consumer {
     /// # Errors
     /// As [`Consumer::recv_timeout`].
     pub fn recv_deadline(&mut self, deadline: Instant) -> Result<Message, RecvTimeoutError> {
-        self.recv_message(Patience::Until(deadline)).map_err(recv_timeout_error)
+        self.recv_with(|| Patience::Until(deadline), recv_timeout_error)
     }
 
     /// Receives a message into the caller's buffer, which must have room for the longest message of the channel (as
@@ -319,10 +343,7 @@ impl Consumer {
     /// `Failed` with [`Error::BufferTooSmall`], and nothing was taken; otherwise as [`Consumer::recv`].
     #[inline]
     pub fn recv_into(&mut self, buffer: &mut [u8]) -> Result<Received, RecvError> {
-        match self.recv_swiftly(buffer) {
-            Some(taken) => Ok(taken.into()),
-            None => self.recv_slowly(buffer, Patience::Forever).map_err(recv_error),
-        }
+        self.recv_into_with(buffer, || Patience::Forever, recv_error)
     }
 
     /// As [`Consumer::recv_into`], if there is a message now.
@@ -331,10 +352,7 @@ impl Consumer {
     /// `Empty`; otherwise as [`Consumer::recv_into`].
     #[inline]
     pub fn try_recv_into(&mut self, buffer: &mut [u8]) -> Result<Received, TryRecvError> {
-        match self.recv_swiftly(buffer) {
-            Some(taken) => Ok(taken.into()),
-            None => self.recv_slowly(buffer, Patience::None).map_err(try_recv_error),
-        }
+        self.recv_into_with(buffer, || Patience::None, try_recv_error)
     }
 
     /// As [`Consumer::recv_into`], waiting no longer than `timeout`.
@@ -346,7 +364,7 @@ impl Consumer {
         buffer: &mut [u8],
         timeout: Duration,
     ) -> Result<Received, RecvTimeoutError> {
-        self.recv_slowly(buffer, Patience::lasting(timeout)).map_err(recv_timeout_error)
+        self.recv_into_with(buffer, || Patience::lasting(timeout), recv_timeout_error)
     }
 
     /// Replaces the contents of `batch` by what is there now, up to `max` messages (and up to 256), waiting until there
@@ -390,9 +408,8 @@ impl Consumer {
                 let Participant { channel, end, .. } = &mut self.participant;
                 let mut written = channel.header.geometry.message_size();
                 if let Some(found) = end.look(channel.mem(), &mut claim) {
-                    if let Err(e) = self.check(&found) {
-                        self.participant.pending = Some(claim); // given back when this handle ends
-                        return Err(self.participant.broken(e));
+                    if !self.fits(&found) {
+                        return Err(self.refuse(claim, &found));
                     }
                     self.participant.channel.mem().append_payload(
                         claim.position(),
@@ -434,10 +451,7 @@ impl Consumer {
     /// ```
     #[inline]
     pub fn lease(&mut self) -> Result<Lease<'_>, RecvError> {
-        match self.lease_swiftly() {
-            Some(taken) => Ok(Lease::new(self, taken.into())),
-            None => self.lease_slowly(Patience::Forever).map_err(recv_error),
-        }
+        self.lease_with(|| Patience::Forever, recv_error)
     }
 
     /// As [`Consumer::lease`], if there is a message now.
@@ -446,10 +460,7 @@ impl Consumer {
     /// As [`Consumer::try_recv`].
     #[inline]
     pub fn try_lease(&mut self) -> Result<Lease<'_>, TryRecvError> {
-        match self.lease_swiftly() {
-            Some(taken) => Ok(Lease::new(self, taken.into())),
-            None => self.lease_slowly(Patience::None).map_err(try_recv_error),
-        }
+        self.lease_with(|| Patience::None, try_recv_error)
     }
 
     /// As [`Consumer::lease`], waiting no longer than `timeout`.
@@ -457,7 +468,7 @@ impl Consumer {
     /// # Errors
     /// As [`Consumer::recv_timeout`].
     pub fn lease_timeout(&mut self, timeout: Duration) -> Result<Lease<'_>, RecvTimeoutError> {
-        self.lease_slowly(Patience::lasting(timeout)).map_err(recv_timeout_error)
+        self.lease_with(|| Patience::lasting(timeout), recv_timeout_error)
     }
 
     /// Any lease.

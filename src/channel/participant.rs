@@ -326,10 +326,10 @@ impl<E: End> Participant<E> {
         let me = self.me;
         let mut limit = MIDWAY.0;
         loop {
-            if self.pace.spin(self.count, || self.end.glance(self.channel.mem())) {
-                if let Some(done) = attempt(self)? {
-                    return Ok(done);
-                }
+            // After a spin in vain too: a glance may miss what a claim finds, and going to sleep costs much more.
+            self.pace.spin(self.count, || self.end.glance(self.channel.mem()));
+            if let Some(done) = attempt(self)? {
+                return Ok(done);
             }
             let asleep = Instant::now();
             let mut waiting =

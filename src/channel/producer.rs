@@ -182,6 +182,33 @@ impl Producer {
         Ok(())
     }
 
+    #[inline]
+    fn send_with<E>(
+        &mut self,
+        tag: u32,
+        data: &[u8],
+        patience: impl FnOnce() -> Patience,
+        error: fn(Stop) -> E,
+    ) -> Result<(), E> {
+        if self.send_swiftly(tag, data) {
+            return Ok(());
+        }
+        self.send_slowly(tag, data, patience()).map_err(error)
+    }
+
+    #[inline]
+    fn reserve_with<E>(
+        &mut self,
+        len: usize,
+        patience: impl FnOnce() -> Patience,
+        error: fn(Stop) -> E,
+    ) -> Result<Grant<'_>, E> {
+        if self.reserve_swiftly(len) {
+            return Ok(Grant::new(self, len));
+        }
+        self.reserve_slowly(len, patience()).map_err(error)
+    }
+
     /// Sends a message, waiting while the channel is full.
     ///
     /// # Errors
@@ -210,10 +237,7 @@ impl Producer {
     /// ```
     #[inline]
     pub fn send_tagged(&mut self, tag: u32, data: &[u8]) -> Result<(), SendError> {
-        if self.send_swiftly(tag, data) {
-            return Ok(());
-        }
-        self.send_slowly(tag, data, Patience::Forever).map_err(send_error)
+        self.send_with(tag, data, || Patience::Forever, send_error)
     }
 
     /// Sends a message if there is room now.
@@ -245,10 +269,7 @@ impl Producer {
     /// As [`Producer::try_send`].
     #[inline]
     pub fn try_send_tagged(&mut self, tag: u32, data: &[u8]) -> Result<(), TrySendError> {
-        if self.send_swiftly(tag, data) {
-            return Ok(());
-        }
-        self.send_slowly(tag, data, Patience::None).map_err(try_send_error)
+        self.send_with(tag, data, || Patience::None, try_send_error)
     }
 
     /// Sends a message, waiting no longer than `timeout`.
@@ -256,7 +277,7 @@ impl Producer {
     /// # Errors
     /// `Timeout`; otherwise as [`Producer::send`].
     pub fn send_timeout(&mut self, data: &[u8], timeout: Duration) -> Result<(), SendTimeoutError> {
-        self.send_slowly(0, data, Patience::lasting(timeout)).map_err(send_timeout_error)
+        self.send_with(0, data, || Patience::lasting(timeout), send_timeout_error)
     }
 
     /// Sends a message, waiting no longer than until `deadline`.
@@ -264,7 +285,7 @@ impl Producer {
     /// # Errors
     /// As [`Producer::send_timeout`].
     pub fn send_deadline(&mut self, data: &[u8], deadline: Instant) -> Result<(), SendTimeoutError> {
-        self.send_slowly(0, data, Patience::Until(deadline)).map_err(send_timeout_error)
+        self.send_with(0, data, || Patience::Until(deadline), send_timeout_error)
     }
 
     /// Sends all messages of a batch in order, waiting while the channel is full. Far cheaper for each message than
@@ -364,10 +385,7 @@ impl Producer {
     /// ```
     #[inline]
     pub fn reserve(&mut self, len: usize) -> Result<Grant<'_>, SendError> {
-        if self.reserve_swiftly(len) {
-            return Ok(Grant::new(self, len));
-        }
-        self.reserve_slowly(len, Patience::Forever).map_err(send_error)
+        self.reserve_with(len, || Patience::Forever, send_error)
     }
 
     /// As [`Producer::reserve`], if there is room now.
@@ -376,10 +394,7 @@ impl Producer {
     /// As [`Producer::try_send`].
     #[inline]
     pub fn try_reserve(&mut self, len: usize) -> Result<Grant<'_>, TrySendError> {
-        if self.reserve_swiftly(len) {
-            return Ok(Grant::new(self, len));
-        }
-        self.reserve_slowly(len, Patience::None).map_err(try_send_error)
+        self.reserve_with(len, || Patience::None, try_send_error)
     }
 
     /// Any reservation.

@@ -182,21 +182,27 @@ impl Daemon {
     /// could not start to serve; [`Os`](DaemonError::Os) for a failed system call. No daemon is left then, nor pid file.
     pub fn start(self) -> Result<Started, DaemonError> {
         single_thread()?;
-        let plan = Plan::of(self)?;
         let (hears, tells) = UnixStream::pair().map_err(|e| os::failure("socketpair", Path::new(""), &e))?;
+        let plan = Plan::of(self)?;
         // What is buffered would be written by both.
         let _ = std::io::stdout().flush();
-        match detach::fork()? {
-            0 => {
+        let heard = match detach::fork() {
+            Ok(0) => {
                 drop(hears);
-                Ok(Started::Daemon(plan.go_to_background(tells)))
+                return Ok(Started::Daemon(plan.go_to_background(tells)));
             }
-            child => {
+            Ok(child) => {
                 drop(tells);
                 detach::wait(child);
-                plan.hear(hears)
+                Report::receive(hears)
             }
+            Err(error) => Err(error.into()),
+        };
+        // From its report on the pid file is the daemon's; without a daemon it goes.
+        if let (Err(_), Some(pid_file)) = (&heard, plan.pid_file) {
+            pid_file.remove();
         }
+        heard.map(Started::Caller)
     }
 }
 
@@ -298,16 +304,6 @@ impl Plan {
             user.become_it()?;
         }
         Ok(self.pid_file)
-    }
-
-    /// In the caller: what becomes of the daemon. Without one, the pid file goes.
-    fn hear(self, hears: UnixStream) -> Result<Started, DaemonError> {
-        let result = Report::receive(hears);
-        match (&result, self.pid_file) {
-            (Err(_), Some(pid_file)) => pid_file.remove(),
-            (_, pid_file) => drop(pid_file),
-        }
-        result.map(Started::Caller)
     }
 }
 

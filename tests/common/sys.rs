@@ -209,3 +209,11 @@ pub(crate) fn without_close_on_exec(file: &std::fs::File) -> i32 {
     assert_ne!(number, -1);
     number
 }
+
+/// No further processes for this one's user, unless that is root.
+pub(crate) fn forbid_processes() {
+    let limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: reads one rlimit.
+    let result = unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &limit) };
+    assert_eq!(result, 0, "RLIMIT_NPROC: {}", std::io::Error::last_os_error());
+}
