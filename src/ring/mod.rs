@@ -48,7 +48,7 @@ pub(crate) use peek::{Seen, peek, waiting};
 #[cfg(all(test, not(loom)))]
 pub(crate) use probe::meddled;
 pub(crate) use recover::{Author, Settled, adopt_given, offers, settle};
-pub(crate) use slots::Shared;
+pub(crate) use slots::{Shared, prefetch};
 
 use crate::layout::{MAX_BATCH, shared};
 use crate::sync::Ordering;

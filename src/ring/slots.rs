@@ -35,8 +35,9 @@ fn prefetch_for_write(line: *mut u8) {
     let _ = line;
 }
 
+/// Asks for a line, to be read soon.
 #[inline(always)]
-fn prefetch(line: *const u8) {
+pub(crate) fn prefetch(line: *const u8) {
     // SAFETY: a prefetch accesses nothing, whatever the address.
     #[cfg(target_arch = "x86_64")]
     unsafe {

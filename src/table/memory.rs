@@ -36,6 +36,12 @@ impl<'a> Memory<'a> {
         word
     }
 
+    /// Asks for the line of a word, to be read soon.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, index: usize) {
+        crate::ring::prefetch(self.words.as_ptr().wrapping_add(index).cast());
+    }
+
     #[cfg(not(all(test, loom)))]
     #[inline(always)]
     fn run(&self, from: usize, count: usize) -> impl Iterator<Item = &'a AtomicU64> {
