@@ -3,19 +3,8 @@
 //! nobody copies more than a slot holds, and everybody comes to an end.
 #![no_main]
 
-use arbitrary::Arbitrary;
+mod hostile_input;
+
 use libfuzzer_sys::fuzz_target;
-use semring::hostile::{self, Step};
 
-#[derive(Arbitrary, Debug)]
-struct Input {
-    capacity: u8,
-    size: u8,
-    origin: u64,
-    steps: Vec<Step>,
-}
-
-fuzz_target!(|input: Input| {
-    let steps = &input.steps[..input.steps.len().min(200)];
-    hostile::against_a_peer(false, input.capacity, input.size, input.origin, steps);
-});
+fuzz_target!(|input: hostile_input::Input| input.run(false));

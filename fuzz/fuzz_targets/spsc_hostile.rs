@@ -2,19 +2,8 @@
 //! end goes by its own position, changes no word but its own, copies no more than a slot holds, and comes to an end.
 #![no_main]
 
-use arbitrary::Arbitrary;
+mod hostile_input;
+
 use libfuzzer_sys::fuzz_target;
-use semring::hostile::{self, Step};
 
-#[derive(Arbitrary, Debug)]
-struct Input {
-    capacity: u8,
-    size: u8,
-    origin: u64,
-    steps: Vec<Step>,
-}
-
-fuzz_target!(|input: Input| {
-    let steps = &input.steps[..input.steps.len().min(200)];
-    hostile::against_a_peer(true, input.capacity, input.size, input.origin, steps);
-});
+fuzz_target!(|input: hostile_input::Input| input.run(true));

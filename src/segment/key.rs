@@ -201,6 +201,32 @@ fn hash(bytes: &[u8], seed: u64) -> i32 {
     folded.max(1) as i32
 }
 
+/// Rounds of opening and creating, should others create and remove all the time.
+const ROUNDS: usize = 16;
+
+/// Opens what a key names, or creates it if there is nothing: so often, for others may create and remove it in between.
+pub(crate) fn open_or_create<T>(
+    key: Key,
+    open: impl Fn(Key) -> Result<T>,
+    create: impl Fn(Key) -> Result<T>,
+) -> Result<T> {
+    if key == Key::Private {
+        return create(key);
+    }
+    let mut last = Error::Removed;
+    for _ in 0..ROUNDS {
+        match open(key.clone()) {
+            Err(Error::NotFound { .. } | Error::Removed) => {}
+            other => return other,
+        }
+        match create(key.clone()) {
+            Err(e @ (Error::AlreadyExists { .. } | Error::Removed)) => last = e,
+            other => return other,
+        }
+    }
+    Err(last)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -25,13 +25,11 @@ mod status;
 
 pub use crate::os::mapping::Mapping;
 pub use key::Key;
+pub(crate) use key::open_or_create;
 pub use status::SegmentStatus;
 
 use crate::error::{Error, OsError, Result};
 use crate::os::shm;
-
-/// Rounds of opening and creating, should others create and remove all the time.
-const ROUNDS: usize = 16;
 
 /// Size of the huge pages of a segment.
 ///
@@ -160,22 +158,7 @@ impl SegmentOptions {
     /// As [`open`](Self::open) and [`create`](Self::create), without `NotFound` and `AlreadyExists` unless others
     /// create and remove it incessantly.
     pub fn open_or_create(&self, key: impl Into<Key>) -> Result<Segment> {
-        let key = key.into();
-        if key == Key::Private {
-            return self.create_exclusive(key);
-        }
-        let mut last = Error::Removed;
-        for _ in 0..ROUNDS {
-            match self.open_existing(key.clone()) {
-                Err(Error::NotFound { .. } | Error::Removed) => {}
-                other => return other,
-            }
-            match self.create_exclusive(key.clone()) {
-                Err(e @ Error::AlreadyExists { .. }) => last = e,
-                other => return other,
-            }
-        }
-        Err(last)
+        open_or_create(key.into(), |key| self.open_existing(key), |key| self.create_exclusive(key))
     }
 
     fn create_exclusive(&self, key: Key) -> Result<Segment> {

@@ -34,11 +34,8 @@ pub use status::SetStatus;
 use crate::error::{Error, OsError, Result};
 use crate::os::clock;
 use crate::os::sem::{self, MAX_VALUE, Operation, SetId, Waited, sembuf};
-use crate::segment::{Key, permissions};
+use crate::segment::{Key, open_or_create, permissions};
 use std::time::{Duration, Instant};
-
-/// Rounds of opening and creating, should others create and remove all the time.
-const ROUNDS: usize = 16;
 
 /// How to create or open a semaphore set.
 ///
@@ -99,22 +96,7 @@ impl SetOptions {
     /// As [`open`](Self::open) and [`create`](Self::create), without `NotFound` and `AlreadyExists` unless others
     /// create and remove it incessantly.
     pub fn open_or_create(&self, key: impl Into<Key>) -> Result<Set> {
-        let key = key.into();
-        if key == Key::Private {
-            return self.create_exclusive(key);
-        }
-        let mut last = Error::Removed;
-        for _ in 0..ROUNDS {
-            match self.open_existing(key.clone()) {
-                Err(Error::NotFound { .. } | Error::Removed) => {}
-                other => return other,
-            }
-            match self.create_exclusive(key.clone()) {
-                Err(e @ (Error::AlreadyExists { .. } | Error::Removed)) => last = e,
-                other => return other,
-            }
-        }
-        Err(last)
+        open_or_create(key.into(), |key| self.open_existing(key), |key| self.create_exclusive(key))
     }
 
     fn create_exclusive(&self, key: Key) -> Result<Set> {

@@ -130,7 +130,7 @@ impl Record<'_> {
     #[inline(always)]
     pub(crate) fn read(&self, key: &[u8], value: &mut [u8]) -> Result<bool, Unread> {
         // Which of them it will be, the versions say: a line that is as far away. Both come while that is on its way.
-        [0, 1].map(|copy| self.memory.prefetch(self.geometry.copy(self.index, copy)));
+        (0..2).for_each(|copy| self.memory.prefetch(self.geometry.copy(self.index, copy)));
         let found = self.snapshot(|at| {
             let ours = self.memory.equals(at, key);
             if ours {

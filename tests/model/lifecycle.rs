@@ -106,9 +106,13 @@ impl State {
     }
 }
 
-pub(crate) struct Lifecycle(pub(crate) Config);
+pub(crate) struct Lifecycle(Config);
 
 impl Lifecycle {
+    pub(crate) fn new(config: Config) -> Self {
+        Lifecycle(config)
+    }
+
     fn is(&self, mutant: Mutant) -> bool {
         self.0.mutant == Some(mutant)
     }

@@ -21,6 +21,7 @@
 //! the same, the numbers of states are those of the C++ reference that the protocol was designed with.
 
 mod bits;
+mod cases;
 mod lifecycle;
 mod lifecycle_tests;
 mod liveness;

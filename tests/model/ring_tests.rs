@@ -1,7 +1,8 @@
 //! The configurations of the ring model: what holds, and how each mutant fails.
 
+use crate::cases::{hold, mutants};
+use crate::full;
 use crate::ring::{BASE, Config, Mutant, Ring};
-use crate::{fails, full, holds};
 
 /// Two producers and a consumer, one death.
 const MANY_TO_ONE: Config = Config { consumers: 1, messages: [1, 1, 0, 0], kills: 1, ..BASE };
@@ -14,36 +15,7 @@ const GIVING: Config = Config { counts: true, gives: 1, kills: 1, ..ONE_TO_TWO }
 /// Two messages, one death.
 const SMALL: Config = Config { messages: [1, 1, 0, 0], kills: 1, ..BASE };
 
-/// A test for each configuration that holds, if it is asked for.
-macro_rules! hold {
-    (if $asked:expr; $($(#[$about:meta])* $name:ident: $states:literal, $config:expr;)*) => {$(
-        $(#[$about])*
-        #[test]
-        fn $name() {
-            if $asked {
-                holds(stringify!($name), &Ring::new($config), $states);
-            }
-        }
-    )*};
-}
-
-/// A test for each: with the rule removed the search finds a violation, and with it (when all is asked for)
-/// none.
-macro_rules! mutants {
-    ($($name:ident: $mutant:ident breaks $rule:literal, $config:expr;)*) => {$(
-        #[test]
-        fn $name() {
-            let mutant = Some(Mutant::$mutant);
-            fails(stringify!($mutant), &Ring::new(Config { mutant, ..$config }), $rule);
-            if full() {
-                let report = crate::search::explore(&Ring::new($config));
-                assert!(report.failure.is_none(), "it fails with the rule, too");
-            }
-        }
-    )*};
-}
-
-hold! { if true;
+hold! { Ring if true;
     two_to_two: 73968, SMALL;
     /// Batches, index reuse and abandoned grants; positions wrap.
     many_to_one_with_batches: 37406, Config {
@@ -57,7 +29,7 @@ hold! { if true;
     turning: 38501, Config { restarts: 1, turns: true, messages: [1, 1, 1, 0], ..ONE_TO_TWO };
 }
 
-hold! { if full();
+hold! { Ring if full();
     two_to_two_two_deaths: 1722250, BASE;
     two_to_two_index_reuse: 15363113, Config { restarts: 1, ..BASE };
     two_to_two_three_deaths: 5616512, Config { kills: 3, restarts: 1, messages: [1, 1, 0, 0], ..BASE };
@@ -104,7 +76,7 @@ hold! { if full();
     giving_back_one_slot: 1305207, Config { slots: 1, kills: 2, restarts: 1, gives: 3, ..GIVING };
 }
 
-mutants! {
+mutants! { Ring;
     no_winner_identity: NoWinnerIdentity breaks "L", Config { clears: true, ..MANY_TO_ONE };
     announcement_wins: AnnouncementWins breaks "S2", MANY_TO_ONE;
     announcements_ignored: AnnouncementsIgnored breaks "L", Config { messages: [1, 2, 0, 0], ..MANY_TO_ONE };

@@ -1,7 +1,8 @@
 //! The configurations of the sleep model: what holds, and how each mutant fails.
 
+use crate::cases::{hold, mutants};
+use crate::full;
 use crate::wait::{BASE, Config, Mutant, Wait};
-use crate::{fails, full, holds};
 
 /// A producer, two consumers, one message.
 const ONE_TO_TWO: Config = Config { consumers: 2, ..BASE };
@@ -14,49 +15,20 @@ const TWO_FROM_TWO: Config = Config { items: 2, slots: 2, ..MANY_TO_ONE };
 /// Two producers, two consumers, two messages, two slots.
 const TWO_TO_TWO: Config = Config { producers: 2, ..TWO_FOR_TWO };
 
-/// A test for each configuration that holds, if it is asked for.
-macro_rules! hold {
-    (if $asked:expr; $($(#[$about:meta])* $name:ident: $states:literal, $config:expr;)*) => {$(
-        $(#[$about])*
-        #[test]
-        fn $name() {
-            if $asked {
-                holds(stringify!($name), &Wait::new($config), $states);
-            }
-        }
-    )*};
-}
-
-/// A test for each: with the rule removed the search finds a violation, and with it (when all is asked for)
-/// none.
-macro_rules! mutants {
-    ($($name:ident: $mutant:ident breaks $rule:literal, $config:expr;)*) => {$(
-        #[test]
-        fn $name() {
-            let mutant = Some(Mutant::$mutant);
-            fails(stringify!($mutant), &Wait::new(Config { mutant, ..$config }), $rule);
-            if full() {
-                let report = crate::search::explore(&Wait::new($config));
-                assert!(report.failure.is_none(), "it fails with the rule, too");
-            }
-        }
-    )*};
-}
-
-hold! { if true;
+hold! { Wait if true;
     one_to_one: 25241, Config { kills: 1, stops: 1, timeouts: 1, outsider: true, cycles: true, ..BASE };
     one_to_two: 93239, Config { kills: 1, stops: 1, cycles: true, ..ONE_TO_TWO };
     two_to_one: 10847, Config { kills: 1, stops: 1, cycles: true, ..MANY_TO_ONE };
     giving_back: 18640, Config { gives: 1, cycles: true, ..ONE_TO_TWO };
 }
 
-hold! { if true;
+hold! { Wait if true;
     swift_one_to_one: 6694, Config { kills: 1, stops: 1, timeouts: 1, swift: true, ..BASE };
     swift_one_to_two: 122017, Config { kills: 1, stops: 1, cycles: true, swift: true, ..ONE_TO_TWO };
     swift_two_to_one: 15618, Config { kills: 1, stops: 1, cycles: true, swift: true, ..MANY_TO_ONE };
 }
 
-hold! { if full();
+hold! { Wait if full();
     swift_two_for_two: 598372, Config { kills: 1, stops: 1, cycles: true, swift: true, ..TWO_FOR_TWO };
     swift_two_for_two_outsider: 1498498, Config {
         kills: 1, timeouts: 1, outsider: true, swift: true, ..TWO_FOR_TWO
@@ -75,7 +47,7 @@ hold! { if full();
     };
 }
 
-hold! { if full();
+hold! { Wait if full();
     one_to_one_two_deaths: 253084, Config {
         items: 2, kills: 2, stops: 1, timeouts: 2, outsider: true, cycles: true, ..BASE
     };
@@ -103,13 +75,13 @@ hold! { if full();
 }
 
 // The C++ reference without its reduction goes through sets from the lowest index up: the numbers must agree.
-hold! { if full();
+hold! { Wait if full();
     reference_one_to_two: 878251, Config { kills: 1, stops: 1, lowest_first: true, ..TWO_FOR_TWO };
     reference_two_to_one: 716009, Config { slots: 1, kills: 1, stops: 1, lowest_first: true, ..TWO_FROM_TWO };
     reference_two_to_two: 2802902, Config { lowest_first: true, ..TWO_TO_TWO };
 }
 
-mutants! {
+mutants! { Wait;
     no_barrier: NoBarrier breaks "a takeable message", Config { poll: false, ..BASE };
     no_obituary: NoObituary breaks "end of stream not seen", Config { kills: 1, ..BASE };
     no_chaining: NoChaining breaks "a takeable message", Config { wake: 1, ..TWO_TO_TWO };
