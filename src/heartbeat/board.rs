@@ -43,7 +43,11 @@ pub struct Board {
 impl fmt::Debug for Board {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Attachment { name, segment_id, header, .. } = &*self.attachment;
-        f.debug_struct("Board").field("name", name).field("segment", segment_id).field("header", header).finish()
+        f.debug_struct("Board")
+            .field("name", name)
+            .field("segment", segment_id)
+            .field("header", header)
+            .finish()
     }
 }
 
@@ -191,7 +195,7 @@ impl Board {
     }
 
     /// The lock under which places change their names.
-    fn lock(&self) -> Result<Held> {
+    pub(super) fn lock(&self) -> Result<Held> {
         self.attachment.check_fork()?;
         let lock = self.attachment.set.take_lock(Instant::now().checked_add(self.attachment.lock_timeout))?;
         self.attachment.check_live()?;

@@ -79,8 +79,13 @@ impl Keeper {
     }
 
     /// Keeps a place no longer: it is its holder's, or free if that is dead.
-    pub fn release(&self, place: &Place) {
-        place.record().turn(Kind::Kept, Kind::Named);
+    ///
+    /// # Errors
+    /// [`Error::LockBusy`], [`Error::Removed`].
+    pub fn release(&self, place: &Place) -> Result<()> {
+        let _lock = self.board.lock()?;
+        place.record().turn(Kind::Kept, if place.is_alive()? { Kind::Named } else { Kind::Vacant });
+        Ok(())
     }
 
     /// Counts that the services of this board were ended on purpose, which those who wait for the board can see

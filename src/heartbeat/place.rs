@@ -1,5 +1,6 @@
 //! [`Place`]: one name of a board, for who keeps it and starts its holder.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -18,11 +19,17 @@ const FOR_PROGRAM: u64 = 1 << 32;
 
 /// One name of a board. It stays valid as long as the name keeps its place: for good if a [`Keeper`](super::Keeper) asked
 /// for it and does not give it up.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Place {
     attachment: Arc<Attachment>,
     index: usize,
     name: String,
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place").field("index", &self.index).field("name", &self.name).finish()
+    }
 }
 
 impl Place {
@@ -81,7 +88,9 @@ impl Place {
         match self.claim(silence, 0) {
             Ok(()) => Ok(true),
             Err(libc::EALREADY) => self.take_over(silence).map(|()| false),
-            Err(errno) => Err(Error::Os(crate::os::failed("semop", format!("lease of {}", self.name), errno))),
+            Err(errno) => {
+                Err(Error::Os(crate::os::failed("semop", format!("lease of {}", self.name), errno)))
+            }
         }
     }
 
