@@ -37,16 +37,11 @@ pub(crate) const POSITION_BITS: u32 = 46;
 pub(crate) const MAX_CAPACITY: u64 = 1 << 40;
 /// Largest message in bytes: its length is 32 bits in the slot.
 pub(crate) const MAX_MESSAGE: u64 = u32::MAX as u64;
-/// Longest channel or type name in bytes.
-pub(crate) const MAX_NAME: usize = 248;
 
-/// Byte offsets of the header's words.
+/// Byte offsets of the header's words: those of every pair, and a channel's own.
 pub(crate) mod header {
-    pub(crate) const MAGIC: usize = 0;
-    pub(crate) const VERSION: usize = 8;
-    pub(crate) const SIZE: usize = 16;
-    pub(crate) const SEMID: usize = 24;
-    pub(crate) const STATE: usize = 32;
+    pub(crate) use crate::pair::layout::header::*;
+
     pub(crate) const KIND: usize = 40;
     pub(crate) const CAPACITY: usize = 48;
     pub(crate) const MESSAGE_SIZE: usize = 56;
@@ -59,10 +54,6 @@ pub(crate) mod header {
     pub(crate) const CREATOR: usize = 112;
     pub(crate) const ORIGIN: usize = 120;
     pub(crate) const SCRUB: usize = 128;
-    /// Length in bytes, then the bytes.
-    pub(crate) const NAME: usize = 256;
-    /// Length in bytes, then the bytes; length 0 for a channel of plain bytes.
-    pub(crate) const TYPE_NAME: usize = 512;
 }
 
 /// Byte offsets of the words that participants change.
@@ -108,8 +99,7 @@ pub(crate) mod slot {
     pub(crate) const PAYLOAD: usize = 16;
 }
 
-const_assert!(header::NAME + 8 + MAX_NAME <= header::TYPE_NAME);
-const_assert!(header::TYPE_NAME + 8 + MAX_NAME <= shared::JOINS);
+const_assert!(header::SCRUB + 8 <= header::NAME && header::BYTES <= shared::JOINS);
 const_assert!(shared::USED + 8 <= shared::SLEEPERS);
 const_assert!(shared::CHANGES + LINE + 8 == shared::GIVEN && shared::GIVEN + 8 <= shared::TAIL);
 const_assert!(shared::TAIL + LINE == shared::HEAD && shared::HEAD + LINE == shared::FREE);

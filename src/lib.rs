@@ -42,6 +42,7 @@ compile_error!("semring needs 64-bit pointers and atomics");
 
 mod error;
 mod layout;
+mod pair;
 mod park;
 mod ring;
 mod sync;

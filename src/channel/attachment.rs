@@ -1,44 +1,36 @@
-//! A channel as this process has it: the verified set, the mapped segment, and private copies of all that was checked.
-//! Shared by all handles of the process that came from one opening.
+//! A channel as this process has it: the pair, and the ring's view of its segment. Shared by all handles of the process
+//! that came from one opening.
 
-use crate::error::{Error, Result};
+use std::ops::Deref;
+
 use crate::layout::{LINE, shared};
-use crate::os::process::Generation;
+use crate::pair::{self, header};
 use crate::ring::{Kind, Shared, Side};
-use crate::segment::Mapping;
 use crate::sync::{AtomicU64, Ordering};
 
-use super::header::{self, Header, WakeMode};
+use super::header::{Header, WakeMode};
 use super::set::Set;
 
 /// An opened channel.
 pub(crate) struct Attachment {
-    pub(crate) name: String,
-    pub(crate) set: Set,
-    pub(crate) segment_id: i32,
-    pub(crate) header: Header,
     pub(crate) trusted: bool,
-    pub(crate) lock_timeout: std::time::Duration,
     mem: Shared,
-    mapping: Mapping,
-    generation: Generation,
+    pair: pair::Attachment<Set, Header>,
+}
+
+impl Deref for Attachment {
+    type Target = pair::Attachment<Set, Header>;
+
+    #[inline]
+    fn deref(&self) -> &Self::Target {
+        &self.pair
+    }
 }
 
 impl Attachment {
-    /// Binds what was verified together. `mem` must be a view of `mapping`.
-    #[allow(clippy::too_many_arguments)] // called in one place, with everything that opening a channel found out
-    pub(super) fn new(
-        name: String,
-        set: Set,
-        segment_id: i32,
-        header: Header,
-        mem: Shared,
-        mapping: Mapping,
-        trusted: bool,
-        lock_timeout: std::time::Duration,
-    ) -> Result<Self> {
-        let generation = Generation::current()?;
-        Ok(Self { name, set, segment_id, header, trusted, lock_timeout, mem, mapping, generation })
+    /// `mem` must be a view of the pair's mapping.
+    pub(super) fn new(pair: pair::Attachment<Set, Header>, mem: Shared, trusted: bool) -> Self {
+        Self { trusted, mem, pair }
     }
 
     /// The ring's memory.
@@ -47,24 +39,12 @@ impl Attachment {
         &self.mem
     }
 
-    /// Refuses use in a child of the process that opened the channel.
-    #[inline]
-    pub(crate) fn check_fork(&self) -> Result<()> {
-        if self.generation.is_current() { Ok(()) } else { Err(Error::Forked) }
-    }
-
-    #[inline]
-    pub(crate) fn is_ours(&self) -> bool {
-        self.generation.is_current()
-    }
-
-    /// Is the channel live, or is somebody removing it?
-    pub(crate) fn check_live(&self) -> Result<()> {
-        header::check_live(&self.mapping)
-    }
-
+    /// Says that the channel is being removed, also to those who sleep.
     pub(crate) fn mark_dead(&self) {
         header::mark_dead(&self.mapping);
+        for side in [Side::Producers, Side::Consumers] {
+            self.changes(side).fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn is_spsc(&self) -> bool {

@@ -3,9 +3,14 @@
 //! value, and a header in which nothing is wrong must be taken as it is.
 
 use std::collections::BTreeMap;
+use std::time::UNIX_EPOCH;
 
 use super::*;
+use crate::error::Error;
+use crate::layout::shared;
 use crate::os::{shm, testing::Segment};
+use crate::pair::header::{Verdict, judge, write};
+use crate::sync::Ordering;
 
 const NAME: &str = "corrupt";
 const SET: i32 = 0x1234_5678;
@@ -150,7 +155,7 @@ impl Bench {
             image[offset / 8] = value;
             self.mapping.word(offset).expect("within").store(value, Ordering::Relaxed);
         }
-        let found = judge(&self.mapping, NAME, SET);
+        let found = judge::<Header>(&self.mapping, NAME, SET);
         let deserved = deserved(&image, self.mapping.len());
         let right = match (&found, &deserved) {
             (Ok(Verdict::Blank), Deserved::Blank)

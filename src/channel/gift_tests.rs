@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::layout::shared;
 use crate::os;
+use crate::pair::Set as _;
 use crate::ring::meddled;
 use crate::segment::Key;
 

@@ -1,17 +1,14 @@
-//! The header of a channel's segment: written once by its creator, judged as hostile input by everybody else.
-//!
-//! Bytes become an unvalidated [`Verdict`], and only a live one carries a [`Header`], whose values are private
-//! copies, in range and consistent with the size that the kernel says the segment has.
+//! What the header of a channel's segment says, besides what every pair's does: see `pair::header`.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use crate::error::{Error, Result};
-use crate::layout::{
-    self, Geometry, MAX_CAPACITY, MAX_MESSAGE, MAX_NAME, MAX_PARTICIPANTS, header as at, shared,
-};
+use super::set::Set;
+use crate::error::Result;
+use crate::layout::{self, Geometry, MAX_CAPACITY, MAX_MESSAGE, MAX_PARTICIPANTS, header as at};
+use crate::pair::header::{corrupt, from_nanos, read_name, to_nanos, word};
+use crate::pair::{self, Format};
 use crate::ring::Kind;
 use crate::segment::Mapping;
-use crate::sync::Ordering;
 
 /// What a producer does when no consumer is left.
 ///
@@ -83,11 +80,6 @@ words! {
     WakeMode { Membarrier => "membarrier", Fence => "fence" }
 }
 
-/// Is the channel in use or being removed? The word in the header.
-pub(crate) const LIVE: u64 = 1;
-/// A remover has begun: whoever finds this finishes the removal.
-pub(crate) const DEAD: u64 = 2;
-
 /// What a typed channel's messages are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TypeInfo {
@@ -111,149 +103,57 @@ pub(crate) struct Header {
     pub(crate) creator: i32,
 }
 
-/// What a segment turned out to be, by its bytes alone.
-#[derive(Debug)]
-pub(crate) enum Verdict {
-    /// No magic: its creator has not finished, or it is no channel at all.
-    Blank,
-    /// Not a channel of that name.
-    Foreign(String),
-    /// A channel of that name whose set is another one, or none any more.
-    Orphan,
-    /// A channel that somebody is removing.
-    Dying,
-    /// A channel in use.
-    Live(Box<Header>),
-}
+impl pair::Header for Header {
+    const FORMAT: Format = Format { kind: "channel", magic: layout::MAGIC, version: layout::VERSION };
 
-/// One word of the header, with Acquire. Read once: what was checked is what is used. Offsets are constants below the
-/// smallest segment's size.
-fn word(mapping: &Mapping, offset: usize) -> u64 {
-    mapping.load(offset).unwrap_or(0)
-}
+    fn read(mapping: &Mapping) -> Result<Self> {
+        let kind = word(mapping, at::KIND);
+        let policy = word(mapping, at::POLICY);
+        let wake = word(mapping, at::WAKE);
+        Ok(Self {
+            kind: Kind::from_word(kind).ok_or_else(|| corrupt("kind", kind, "1 (SPSC) or 2 (MPMC)"))?,
+            geometry: read_geometry(mapping)?,
+            when_no_consumer: WhenNoConsumer::from_word(policy)
+                .ok_or_else(|| corrupt("policy", policy, "1 (disconnect) or 2 (wait)"))?,
+            wake: WakeMode::from_word(wake)
+                .ok_or_else(|| corrupt("wake mode", wake, "1 (membarrier) or 2 (fence)"))?,
+            message_type: read_type(mapping)?,
+            origin: word(mapping, at::ORIGIN),
+            scrub: read_scrub(mapping)?,
+            created: from_nanos(word(mapping, at::CREATED)),
+            creator: word(mapping, at::CREATOR) as u32 as i32,
+        })
+    }
 
-/// Is the channel still live, or is somebody removing it?
-///
-/// # Errors
-/// `Removed`; `Corrupt`.
-pub(crate) fn check_live(mapping: &Mapping) -> Result<()> {
-    // SYNC(state)
-    match word(mapping, at::STATE) {
-        LIVE => Ok(()),
-        DEAD => Err(Error::Removed),
-        state => Err(corrupt_state(state)),
+    fn words(&self) -> Vec<(usize, u64)> {
+        let (size, align) = self.message_type.as_ref().map_or((0, 0), |t| (t.size, t.align));
+        vec![
+            (at::KIND, self.kind as u64),
+            (at::CAPACITY, self.geometry.capacity()),
+            (at::MESSAGE_SIZE, self.geometry.message_size() as u64),
+            (at::PARTICIPANTS, self.geometry.participants() as u64),
+            (at::POLICY, self.when_no_consumer as u64),
+            (at::WAKE, self.wake as u64),
+            (at::TYPE_SIZE, size),
+            (at::TYPE_ALIGN, align),
+            (at::CREATED, to_nanos(self.created)),
+            (at::CREATOR, u64::from(self.creator as u32)),
+            (at::ORIGIN, self.origin),
+            (at::SCRUB, self.scrub.into()),
+        ]
     }
-}
 
-fn corrupt_state(state: u64) -> Error {
-    corrupt("state", state, "1 (live) or 2 (being removed)")
-}
+    fn type_name(&self) -> &str {
+        self.message_type.as_ref().map_or("", |t| &t.name)
+    }
 
-/// Marks the channel as being removed; under LOCK.
-pub(crate) fn mark_dead(mapping: &Mapping) {
-    if let Some(w) = mapping.word(at::STATE) {
-        w.store(DEAD, Ordering::Release); // SYNC(state)
+    fn segment_size(&self) -> usize {
+        self.geometry.size()
     }
-    for side in 0..2 {
-        if let Some(w) = mapping.word(shared::CHANGES + layout::LINE * side) {
-            w.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
 
-/// The name and the semaphore set of the channel in a segment that was found by its id.
-///
-/// # Errors
-/// `Foreign`; `Version`.
-pub(crate) fn whose(mapping: &Mapping, id: i32) -> Result<(String, i32)> {
-    let foreign = |detail: &str| Error::Foreign { name: format!("segment {id}"), detail: detail.into() };
-    if mapping.len() < shared::JOINS || word(mapping, at::MAGIC) != layout::MAGIC {
-        return Err(foreign("no channel's header is in it"));
+    fn set_size(&self) -> usize {
+        Set::size(self.geometry.participants())
     }
-    let version = word(mapping, at::VERSION);
-    if version != layout::VERSION {
-        return Err(Error::Version { found: version, expected: layout::VERSION });
-    }
-    let name = read_name(mapping, at::NAME).1.ok_or_else(|| foreign("an unreadable name"))?;
-    Ok((name, set_id(mapping)))
-}
-
-/// The semaphore set that the header names.
-pub(crate) fn set_id(mapping: &Mapping) -> i32 {
-    word(mapping, at::SEMID) as u32 as i32
-}
-
-/// Judges a segment. `set_id` is the set that its key leads to.
-///
-/// # Errors
-/// `Version` for another layout; `Corrupt` for a channel of ours whose header contradicts itself.
-pub(crate) fn judge(mapping: &Mapping, name: &str, set_id: i32) -> Result<Verdict> {
-    if mapping.len() < shared::JOINS {
-        return Ok(Verdict::Foreign(format!("a segment of {} bytes", mapping.len())));
-    }
-    // SYNC(magic): everything else was written before it.
-    let magic = word(mapping, at::MAGIC);
-    if magic == 0 {
-        return Ok(Verdict::Blank);
-    }
-    if magic != layout::MAGIC {
-        return Ok(Verdict::Foreign(format!("its first word is {magic:#x}")));
-    }
-    let version = word(mapping, at::VERSION);
-    if version != layout::VERSION {
-        return Err(Error::Version { found: version, expected: layout::VERSION });
-    }
-    match read_name(mapping, at::NAME).1 {
-        Some(found) if found == name => {}
-        found => {
-            let found = found.unwrap_or_else(|| "an unreadable name".into());
-            return Ok(Verdict::Foreign(format!("its key belongs to the channel {found:?}")));
-        }
-    }
-    if word(mapping, at::SEMID) != u64::from(set_id as u32) {
-        return Ok(Verdict::Orphan);
-    }
-    // SYNC(state)
-    match word(mapping, at::STATE) {
-        LIVE => Ok(Verdict::Live(Box::new(read(mapping)?))),
-        DEAD => Ok(Verdict::Dying),
-        state => Err(corrupt_state(state)),
-    }
-}
-
-fn corrupt(what: &'static str, found: u64, expected: impl Into<String>) -> Error {
-    Error::Corrupt { what, found, expected: expected.into() }
-}
-
-/// A name's length, and the name if it can be one.
-fn read_name(mapping: &Mapping, offset: usize) -> (u64, Option<String>) {
-    let len = word(mapping, offset);
-    let bytes = usize::try_from(len).ok().filter(|&len| len <= MAX_NAME).and_then(|len| {
-        let mut bytes = vec![0; len];
-        mapping.read(offset + 8, &mut bytes).ok().map(|()| bytes)
-    });
-    (len, bytes.and_then(|bytes| String::from_utf8(bytes).ok()))
-}
-
-fn read(mapping: &Mapping) -> Result<Header> {
-    let kind = word(mapping, at::KIND);
-    let policy = word(mapping, at::POLICY);
-    let wake = word(mapping, at::WAKE);
-    Ok(Header {
-        kind: Kind::from_word(kind).ok_or_else(|| corrupt("kind", kind, "1 (SPSC) or 2 (MPMC)"))?,
-        geometry: read_geometry(mapping)?,
-        when_no_consumer: WhenNoConsumer::from_word(policy)
-            .ok_or_else(|| corrupt("policy", policy, "1 (disconnect) or 2 (wait)"))?,
-        wake: WakeMode::from_word(wake)
-            .ok_or_else(|| corrupt("wake mode", wake, "1 (membarrier) or 2 (fence)"))?,
-        message_type: read_type(mapping)?,
-        origin: word(mapping, at::ORIGIN),
-        scrub: read_scrub(mapping)?,
-        created: UNIX_EPOCH
-            .checked_add(Duration::from_nanos(word(mapping, at::CREATED)))
-            .unwrap_or(UNIX_EPOCH),
-        creator: word(mapping, at::CREATOR) as u32 as i32,
-    })
 }
 
 /// The sizes: each in its range, and together what the header and the kernel say the segment has.
@@ -307,50 +207,6 @@ fn read_type(mapping: &Mapping) -> Result<Option<TypeInfo>> {
         return Err(corrupt("type's size", size, format!("a multiple of its alignment {align}")));
     }
     Ok(Some(TypeInfo { name, size, align }))
-}
-
-/// Writes a header into a fresh segment: the magic last, so that a half-written one is never mistaken for a channel.
-///
-/// # Errors
-/// Only if the segment is smaller than the geometry, which its creator has just made it for.
-pub(crate) fn write(mapping: &Mapping, header: &Header, name: &str, set_id: i32) -> Result<()> {
-    let put = |offset: usize, value: u64| -> Result<()> {
-        let word =
-            mapping.word(offset).ok_or_else(|| corrupt("segment size", mapping.len() as u64, "more"))?;
-        word.store(value, Ordering::Relaxed);
-        Ok(())
-    };
-    let put_name = |offset: usize, name: &str| -> Result<()> {
-        put(offset, name.len() as u64)?;
-        mapping.write(offset + 8, name.as_bytes())
-    };
-    let geometry = &header.geometry;
-    put(at::VERSION, layout::VERSION)?;
-    put(at::SIZE, geometry.size() as u64)?;
-    put(at::SEMID, u64::from(set_id as u32))?;
-    put(at::STATE, LIVE)?;
-    put(at::KIND, header.kind as u64)?;
-    put(at::CAPACITY, geometry.capacity())?;
-    put(at::MESSAGE_SIZE, geometry.message_size() as u64)?;
-    put(at::PARTICIPANTS, geometry.participants() as u64)?;
-    put(at::POLICY, header.when_no_consumer as u64)?;
-    put(at::WAKE, header.wake as u64)?;
-    let created = header.created.duration_since(UNIX_EPOCH).unwrap_or_default();
-    put(at::CREATED, u64::try_from(created.as_nanos()).unwrap_or(0))?;
-    put(at::CREATOR, u64::from(header.creator as u32))?;
-    put(at::ORIGIN, header.origin)?;
-    put(at::SCRUB, header.scrub.into())?;
-    put_name(at::NAME, name)?;
-    if let Some(t) = &header.message_type {
-        put(at::TYPE_SIZE, t.size)?;
-        put(at::TYPE_ALIGN, t.align)?;
-        put_name(at::TYPE_NAME, &t.name)?;
-    }
-    match mapping.word(at::MAGIC) {
-        Some(magic) => magic.store(layout::MAGIC, Ordering::Release), // SYNC(magic)
-        None => return Err(corrupt("segment size", mapping.len() as u64, "more")),
-    }
-    Ok(())
 }
 
 #[cfg(test)]

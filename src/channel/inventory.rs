@@ -6,12 +6,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::header;
+use super::header::Header;
 use super::options::Options;
-use super::set::{Set, Stage};
+use super::set::Set;
 use super::status::Status;
 use crate::error::{Error, OsError, Result};
 use crate::layout::record;
+use crate::pair::header::{set_id, whose};
+use crate::pair::{self, Header as _, Set as _, Stage};
 use crate::segment::{self, Key, Mapping, Segment, SegmentStatus};
 use crate::sem::{self, SetStatus};
 
@@ -137,11 +139,7 @@ fn remove_set(status: &SetStatus) -> Result<bool> {
         Ok(true) => set.remove(),
         _ => set.unlock(),
     };
-    let denied = |e: Error| match e {
-        Error::Os(e) if e.errno == libc::EPERM => Error::PermissionDenied { name, detail: e.to_string() },
-        e => e,
-    };
-    removed.map_err(denied)?;
+    removed.map_err(|e| pair::removal_denied(&name, e))?;
     vacant
 }
 
@@ -179,13 +177,13 @@ fn judge(segment: SegmentStatus, sets: &[SetStatus]) -> Result<Option<Found>, Os
 }
 
 fn judge_mapped(mapping: &Mapping, segment: SegmentStatus, sets: &[SetStatus]) -> Option<Found> {
-    let (name, set, condition) = match header::whose(mapping, segment.id) {
+    let (name, set, condition) = match whose(&Header::FORMAT, mapping, segment.id) {
         Ok((name, set)) => {
             let condition = condition(&name, &segment, set)?;
             (Some(name), Some(set), condition)
         }
         // Where its set is we can only guess; a guess is enough not to take that for an orphan.
-        Err(e @ Error::Version { .. }) => (None, Some(header::set_id(mapping)), Condition::Broken(e)),
+        Err(e @ Error::Version { .. }) => (None, Some(set_id(mapping)), Condition::Broken(e)),
         Err(_) => return None,
     };
     let set = set.and_then(|id| sets.iter().find(|set| set.id == id).cloned());

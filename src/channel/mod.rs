@@ -1,7 +1,7 @@
 //! Channels: one named object of a segment, a semaphore set and a ring, with producer and consumer handles.
 //!
-//! [`options`] says what is asked for; [`lifecycle`] opens, creates and removes the pair of [`set`] and segment
-//! ([`header`]); [`participant`] registers and runs the loop around blocking calls, over [`recovery`];
+//! [`options`] says what is asked for; [`lifecycle`] opens, creates and removes it, a `pair` of [`set`] and segment
+//! ([`header`]), under its [`lock`]; [`participant`] registers and runs the loop around blocking calls, over [`recovery`];
 //! [`producer`], [`consumer`], [`grant`], [`lease`], [`typed`] and [`observer`] are what users hold. [`inventory`] lists
 //! the channels that there are.
 
@@ -14,6 +14,8 @@ mod header;
 mod inventory;
 mod lease;
 mod lifecycle;
+mod lock;
+mod looks;
 mod message;
 mod observer;
 mod options;
@@ -33,8 +35,9 @@ mod gift_tests;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::ring;
 use attachment::Attachment;
+use lock::Lock;
+use looks::looks;
 
 pub use batch::{Batch, BatchMessage};
 pub use cancel::Canceller;
@@ -54,39 +57,9 @@ pub use typed::{TypedConsumer, TypedProducer};
 macro_rules! handle {
     ($handle:ident) => {
         impl $handle {
-            /// Messages in the channel now, those being written included.
-            pub fn len(&self) -> u64 {
-                let channel = &self.participant.channel;
-                crate::ring::occupancy(channel.mem(), channel.header.kind)
-            }
-
-            /// Is the channel empty now?
-            pub fn is_empty(&self) -> bool {
-                self.len() == 0
-            }
-
-            /// Messages that fit.
-            pub fn capacity(&self) -> u64 {
-                self.participant.channel.header.geometry.capacity()
-            }
-
-            /// Most bytes of a message.
             #[inline]
-            pub fn message_size(&self) -> usize {
-                self.participant.channel.header.geometry.message_size()
-            }
-
-            /// The channel's name, or its key in hexadecimal.
-            pub fn name(&self) -> &str {
-                &self.participant.channel.name
-            }
-
-            /// Everything about the channel now.
-            ///
-            /// # Errors
-            /// [`Error::Removed`], [`Error::Forked`].
-            pub fn status(&self) -> Result<Status> {
-                super::status::read(&self.participant.channel)
+            pub(super) fn attachment(&self) -> &Attachment {
+                &self.participant.channel
             }
 
             /// The channel, for looking at it or removing it.
@@ -125,6 +98,8 @@ macro_rules! handle {
 }
 use handle;
 
+looks!(Channel, Observer, Producer, Consumer);
+
 /// A channel that is open, without being one of its participants: to look at it, to join it, to remove it.
 ///
 /// Dropping it detaches. The channel stays, until [`Channel::remove`] or the system's end, as System V objects do.
@@ -154,6 +129,10 @@ impl Channel {
         Self { attachment }
     }
 
+    fn attachment(&self) -> &Attachment {
+        &self.attachment
+    }
+
     /// Becomes a producer.
     ///
     /// # Errors
@@ -161,7 +140,7 @@ impl Channel {
     /// [`Error::LockBusy`](crate::Error::LockBusy), [`Error::Forked`](crate::Error::Forked).
     pub fn producer(&self) -> Result<Producer> {
         self.attachment.check_fork()?;
-        let lock = lifecycle::Lock::take(&self.attachment)?;
+        let lock = Lock::take(&self.attachment)?;
         Producer::register(Arc::clone(&self.attachment), lock)
     }
 
@@ -171,51 +150,13 @@ impl Channel {
     /// As [`Channel::producer`].
     pub fn consumer(&self) -> Result<Consumer> {
         self.attachment.check_fork()?;
-        let lock = lifecycle::Lock::take(&self.attachment)?;
+        let lock = Lock::take(&self.attachment)?;
         Consumer::register(Arc::clone(&self.attachment), lock)
-    }
-
-    /// The channel's name, or its key in hexadecimal.
-    pub fn name(&self) -> &str {
-        &self.attachment.name
-    }
-
-    /// Which ring it has.
-    pub fn kind(&self) -> ring::Kind {
-        self.attachment.header.kind
-    }
-
-    /// Messages that fit.
-    pub fn capacity(&self) -> u64 {
-        self.attachment.header.geometry.capacity()
-    }
-
-    /// Most bytes of a message.
-    pub fn message_size(&self) -> usize {
-        self.attachment.header.geometry.message_size()
-    }
-
-    /// Messages in the channel now, those being written included.
-    pub fn len(&self) -> u64 {
-        ring::occupancy(self.attachment.mem(), self.attachment.header.kind)
-    }
-
-    /// Is the channel empty now?
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// The segment's id, by which a private channel is handed over ([`Key::Id`](crate::segment::Key)).
     pub fn id(&self) -> i32 {
         self.attachment.segment_id
-    }
-
-    /// Everything about it now.
-    ///
-    /// # Errors
-    /// [`Error::Removed`](crate::Error::Removed), [`Error::Forked`](crate::Error::Forked).
-    pub fn status(&self) -> Result<Status> {
-        status::read(&self.attachment)
     }
 
     /// Removes the channel with all messages in it. Everybody who has it open gets
@@ -225,7 +166,7 @@ impl Channel {
     /// [`Error::Removed`](crate::Error::Removed) if somebody was faster; [`Error::LockBusy`](crate::Error::LockBusy).
     pub fn remove(self) -> Result<()> {
         self.attachment.check_fork()?;
-        lifecycle::remove(&self.attachment, lifecycle::Lock::take(&self.attachment)?)
+        lifecycle::remove(&self.attachment, Lock::take(&self.attachment)?)
     }
 
     /// Removes the channel if it has no participant and no message. Says whether it did; a channel that somebody
@@ -235,7 +176,7 @@ impl Channel {
     /// As [`Channel::remove`].
     pub fn remove_if_unused(self) -> Result<bool> {
         self.attachment.check_fork()?;
-        let lock = match lifecycle::Lock::take(&self.attachment) {
+        let lock = match Lock::take(&self.attachment) {
             Err(crate::Error::Removed) => return Ok(true),
             lock => lock?,
         };

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::attachment::Attachment;
 use super::participant::Patience;
-use super::status::{self, Role, Status};
+use super::status::Role;
 use crate::error::{Error, Result};
-use crate::ring::{self, Index, Kind, Side};
+use crate::ring::{self, Index, Side};
 
 /// A channel that is open for reading only: permission to read is all that it takes. Made by
 /// [`Options::observe`](crate::Options::observe).
@@ -42,42 +42,8 @@ impl Observer {
         Self { attachment }
     }
 
-    /// The channel's name, or its key in hexadecimal.
-    pub fn name(&self) -> &str {
-        &self.attachment.name
-    }
-
-    /// Which ring it has.
-    pub fn kind(&self) -> Kind {
-        self.attachment.header.kind
-    }
-
-    /// Messages that fit.
-    pub fn capacity(&self) -> u64 {
-        self.attachment.header.geometry.capacity()
-    }
-
-    /// Most bytes of a message.
-    pub fn message_size(&self) -> usize {
-        self.attachment.header.geometry.message_size()
-    }
-
-    /// Messages in the channel now, those being written included.
-    pub fn len(&self) -> u64 {
-        ring::occupancy(self.attachment.mem(), self.attachment.header.kind)
-    }
-
-    /// Is the channel empty now?
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Everything about it now.
-    ///
-    /// # Errors
-    /// [`Error::Removed`], [`Error::Forked`].
-    pub fn status(&self) -> Result<Status> {
-        status::read(&self.attachment)
+    pub(super) fn attachment(&self) -> &Attachment {
+        &self.attachment
     }
 
     /// The first `count` messages that wait for a consumer, oldest first, and of each at most `bytes` bytes. None is

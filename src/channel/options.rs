@@ -1,18 +1,18 @@
 //! How a channel is to be opened or created. What is left unsaid is taken from the existing channel, or is the default.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Channel;
 use super::attachment::Attachment;
 use super::consumer::Consumer;
 use super::header::{TypeInfo, WakeMode, WhenNoConsumer};
-use super::lifecycle::{self, Create};
+use super::lifecycle;
+use super::lock::Lock;
 use super::observer::Observer;
 use super::producer::Producer;
 use super::typed::{TypedConsumer, TypedProducer};
-use crate::error::{Error, Result};
-use crate::layout::MAX_NAME;
+use crate::error::Result;
+use crate::pair::{Create, Terms, check_type_name, terms_methods};
 use crate::ring::Kind;
 use crate::segment::Key;
 
@@ -40,21 +40,17 @@ pub struct Options {
     pub(crate) capacity: Option<u64>,
     pub(crate) message_size: Option<u64>,
     pub(crate) participants: Option<usize>,
-    pub(crate) mode: Option<u32>,
+    pub(crate) terms: Terms,
     pub(crate) when_no_consumer: Option<WhenNoConsumer>,
     pub(crate) wake: Option<WakeMode>,
     pub(crate) message_type: Option<TypeInfo>,
     pub(crate) existing: bool,
-    pub(crate) owners: Vec<u32>,
-    pub(crate) any_owner: bool,
-    pub(crate) lazy: bool,
-    pub(crate) huge_pages: bool,
-    pub(crate) lock_memory: bool,
     pub(crate) trusted: bool,
-    pub(crate) lock_timeout: Option<Duration>,
     pub(crate) scrub: Option<bool>,
     pub(crate) origin: u64,
 }
+
+terms_methods!(Options, "channel");
 
 impl Options {
     /// Nothing said: an MPMC channel of 1,024 messages of up to 4,096 bytes for 64 participants, mode 0600.
@@ -89,7 +85,7 @@ impl Options {
 
     /// Permissions, as of a file: read for observers, read and write for participants; 0600 (the default) to 0777.
     pub fn mode(mut self, mode: u32) -> Self {
-        self.mode = Some(mode);
+        self.terms.mode = Some(mode);
         self
     }
 
@@ -119,44 +115,6 @@ impl Options {
         self
     }
 
-    /// Also trust a channel that this user created. By default only our own and root's are trusted, so that
-    /// nobody can put an object of theirs under a name of ours.
-    pub fn allow_owner(mut self, uid: u32) -> Self {
-        self.owners.push(uid);
-        self
-    }
-
-    /// Trust a channel whoever created it (channels shared by a group: the mode decides).
-    pub fn allow_any_owner(mut self) -> Self {
-        self.any_owner = true;
-        self
-    }
-
-    /// Touch all memory when opening (the default), so that neither a page fault nor a shortage of memory comes
-    /// later; or not.
-    pub fn prefault(mut self, prefault: bool) -> Self {
-        self.lazy = !prefault;
-        self
-    }
-
-    /// Ask for huge pages when creating; the system must have some reserved (`vm.nr_hugepages`).
-    pub fn huge_pages(mut self, huge: bool) -> Self {
-        self.huge_pages = huge;
-        self
-    }
-
-    /// Lock the segment in memory when creating (`SHM_LOCK`; needs a sufficient `RLIMIT_MEMLOCK`).
-    pub fn lock_memory(mut self, lock: bool) -> Self {
-        self.lock_memory = lock;
-        self
-    }
-
-    /// How long opening may wait for the channel's lock, which others hold for microseconds; default 5 s.
-    pub fn lock_timeout(mut self, timeout: Duration) -> Self {
-        self.lock_timeout = Some(timeout);
-        self
-    }
-
     /// Allows in-place views ([`Grant::as_mut_slice`](crate::Grant::as_mut_slice), [`Lease::as_slice`](crate::Lease::as_slice)).
     ///
     /// # Safety
@@ -178,12 +136,7 @@ impl Options {
     }
 
     pub(crate) fn message_type(mut self, name: &str, size: usize, align: usize) -> Result<Self> {
-        if name.is_empty() || name.len() > MAX_NAME {
-            return Err(Error::Invalid {
-                what: "type name",
-                detail: format!("{name:?} has {} bytes, 1 to {MAX_NAME} are possible", name.len()),
-            });
-        }
+        check_type_name(name)?;
         self.message_type = Some(TypeInfo { name: name.into(), size: size as u64, align: align as u64 });
         if self.message_size.is_none() {
             self.message_size = Some(size as u64);
@@ -269,7 +222,7 @@ impl Options {
         Ok(TypedConsumer::new(options.consumer(key)?))
     }
 
-    fn participant(&self, key: impl Into<Key>) -> Result<(Arc<Attachment>, lifecycle::Lock)> {
+    fn participant(&self, key: impl Into<Key>) -> Result<(Arc<Attachment>, Lock)> {
         let create = if self.existing { Create::Never } else { Create::IfAbsent };
         lifecycle::open_locked(self, &key.into(), create)
     }
@@ -279,9 +232,5 @@ impl Options {
         let (attachment, lock) = lifecycle::open_locked(self, &key.into(), create)?;
         lock.release()?;
         Ok(Channel::new(attachment))
-    }
-
-    pub(crate) fn trusts(&self, uid: u32) -> bool {
-        self.any_owner || uid == 0 || uid == crate::os::process::euid() || self.owners.contains(&uid)
     }
 }

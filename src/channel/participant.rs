@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::attachment::Attachment;
 use super::header::WhenNoConsumer;
-use super::lifecycle::Lock;
+use super::lock::Lock;
 use super::pace::Pace;
 use super::recovery;
 use super::set::Snapshot;

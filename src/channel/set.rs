@@ -15,12 +15,14 @@
 
 use std::time::Instant;
 
-use libc::{EAGAIN, EIDRM, EINVAL, ERANGE};
+use libc::{EAGAIN, ERANGE};
 
+use super::lock::Lock;
 use crate::error::{Error, OsError, Result};
 use crate::layout::MAX_PARTICIPANTS;
 use crate::os;
 use crate::os::sem::{NOWAIT, Operation, UNDO, sembuf};
+use crate::pair::{self, Set as _, Stage, Stages, lost};
 use crate::ring::{Index, Side};
 
 const IDENT: usize = 0;
@@ -35,14 +37,8 @@ const MOST: usize = FIXED + 2 * MAX_PARTICIPANTS;
 /// registration would fail for ever, because nobody drains the tokens of vacant indices.
 const CROWDED: u16 = 16_384;
 
-/// How far the pair of set and segment is. Odd numbers that a foreign set hardly holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
-pub(crate) enum Stage {
-    New = 0,
-    Building = 0x2b5d,
-    Ready = 0x5eb1,
-}
+/// The first semaphore while the segment is being made, and once it is.
+const STAGES: Stages = Stages { building: 0x2b5d, ready: 0x5eb1 };
 
 /// A set that was verified to be a channel's, with what its operations need.
 #[derive(Clone, Copy, Debug)]
@@ -83,31 +79,31 @@ impl Snapshot {
 
     /// How far the pair is; `None` if no channel of ours would say so.
     pub(crate) fn stage(&self) -> Option<Stage> {
-        [Stage::New, Stage::Building, Stage::Ready].into_iter().find(|&s| s as u16 == self.values[IDENT])
+        STAGES.stage(self.values[IDENT])
     }
+}
 
-    /// What gives a foreign set away; `None` if everything is as one of ours could be.
-    fn oddity(&self) -> Option<String> {
-        let [ident, lock, producers, consumers] = [IDENT, LOCK, COUNTS, COUNTS + 1].map(|i| self.values[i]);
-        let most = self.participants as u16;
-        let Some(stage) = self.stage() else { return Some(format!("its first semaphore is {ident:#x}")) };
-        if lock > 1 {
-            return Some(format!("its lock semaphore is {lock}"));
-        }
-        if producers > most || consumers > most {
-            return Some(format!(
-                "it counts {producers} producers and {consumers} consumers of at most {most}"
-            ));
-        }
-        if stage == Stage::New && (producers, consumers) != (0, 0) {
-            return Some(format!("it is new, yet counts {producers} producers and {consumers} consumers"));
-        }
-        if self.values[ALIVE + 2 * self.participants] != 0 {
-            return Some("its spare semaphore is not 0".into());
-        }
-        let leases = &self.values[ALIVE..ALIVE + self.participants];
-        leases.iter().find(|&&v| v > 1).map(|v| format!("a lease semaphore is {v}"))
+/// What gives a foreign set away; `None` if everything is as one of ours could be.
+fn oddity(values: &[u16]) -> Option<String> {
+    let [ident, lock, producers, consumers, rest @ .., spare] = values else {
+        return Some("too small".into());
+    };
+    let (leases, _) = rest.split_at(rest.len() / 2);
+    let most = leases.len() as u16;
+    let Some(stage) = STAGES.stage(*ident) else { return Some(format!("its first semaphore is {ident:#x}")) };
+    if *lock > 1 {
+        return Some(format!("its lock semaphore is {lock}"));
     }
+    if *producers > most || *consumers > most {
+        return Some(format!("it counts {producers} producers and {consumers} consumers of at most {most}"));
+    }
+    if stage == Stage::New && (*producers, *consumers) != (0, 0) {
+        return Some(format!("it is new, yet counts {producers} producers and {consumers} consumers"));
+    }
+    if *spare != 0 {
+        return Some("its spare semaphore is not 0".into());
+    }
+    leases.iter().find(|&&v| v > 1).map(|v| format!("a lease semaphore is {v}"))
 }
 
 /// The operations of one semop(2) call.
@@ -135,14 +131,24 @@ impl Ops {
     }
 }
 
-/// The set is gone: EIDRM for a waiter, EINVAL for whoever comes later.
-fn gone(e: &OsError) -> bool {
-    matches!(e.errno, EIDRM | EINVAL)
-}
+impl pair::Set for Set {
+    type Lock = Lock;
+    const STAGES: Stages = STAGES;
 
-/// What a failed call on a verified set means to the caller of the channel.
-fn lost(e: OsError) -> Error {
-    if gone(&e) { Error::Removed } else { Error::Os(e) }
+    fn verify(id: i32, name: &str, trusted: impl Fn(u32) -> bool) -> Result<Self> {
+        let plausible = |nsems: usize| nsems % 2 == 1 && nsems >= Set::size(2);
+        let id = pair::verify::<MOST>(id, name, trusted, plausible, oddity)?;
+        let participants = (id.len() - FIXED) / 2;
+        Ok(Set { id, participants, semopm: os::sem::limits()?.semopm.max(2) })
+    }
+
+    fn set_id(&self) -> os::sem::SetId {
+        self.id
+    }
+
+    fn take_lock(&self, deadline: Option<Instant>) -> Result<Lock> {
+        Lock::of(*self, deadline)
+    }
 }
 
 impl Set {
@@ -154,48 +160,6 @@ impl Set {
     /// Most participants on this host: registering must fit one semop(2) but for the posts that may follow.
     pub(crate) fn most_participants() -> Result<usize> {
         Ok(os::sem::limits()?.semopm.saturating_sub(4).min(MAX_PARTICIPANTS))
-    }
-
-    /// Reads, and only reads, whether the set of that id is a channel's. `trusted` judges the creator's uid.
-    ///
-    /// # Errors
-    /// `Removed` if it is gone meanwhile, `Foreign` with what gives it away, `PermissionDenied`.
-    pub(crate) fn verify(id: i32, name: &str, trusted: impl Fn(u32) -> bool) -> Result<Set> {
-        let foreign = |detail: String| Error::Foreign { name: name.into(), detail };
-        let denied = |e: OsError| match e.errno {
-            libc::EACCES => Error::PermissionDenied {
-                name: name.into(),
-                detail: format!("no right to read its semaphore set ({e})"),
-            },
-            _ => lost(e),
-        };
-        let stat = os::sem::stat(id).map_err(denied)?;
-        let nsems = stat.nsems;
-        if nsems % 2 == 0 || !(Set::size(2)..=MOST).contains(&nsems) {
-            return Err(foreign(format!("a semaphore set of {nsems}")));
-        }
-        if !trusted(stat.cuid) {
-            return Err(foreign(format!("created by uid {}, which is neither ours nor root's", stat.cuid)));
-        }
-        let id = os::sem::verify(id).map_err(denied)?;
-        if id.len() != nsems {
-            return Err(Error::Removed); // the id was removed and made again in between: look again
-        }
-        let set = Set { id, participants: (nsems - FIXED) / 2, semopm: os::sem::limits()?.semopm.max(2) };
-        match set.snapshot().map_err(|e| if let Error::Os(e) = e { denied(e) } else { e })?.oddity() {
-            Some(detail) => Err(foreign(detail)),
-            None => Ok(set),
-        }
-    }
-
-    /// The kernel's id of the set.
-    pub(crate) fn id(&self) -> i32 {
-        self.id.id()
-    }
-
-    /// Participants that the set has room for.
-    pub(crate) fn participants(&self) -> usize {
-        self.participants
     }
 
     fn wake(&self, k: usize) -> usize {
@@ -338,18 +302,6 @@ impl Set {
         self.chunked(rest, 1)
     }
 
-    /// Moves the stage; under LOCK.
-    pub(crate) fn set_stage(&self, stage: Stage) -> Result<()> {
-        let now = os::sem::value(self.id(), IDENT as u16).map_err(lost)?;
-        let step = stage as i32 - i32::from(now);
-        if step == 0 {
-            return Ok(());
-        }
-        let mut ops = Ops::new();
-        ops.push(IDENT, step as i16, NOWAIT);
-        self.op(ops.as_slice()).map_err(lost)
-    }
-
     /// Becomes a participant and gives LOCK back, in one step; the death notices of [`Set::lock`] stay. Posts those
     /// who live.
     pub(crate) fn register(&self, index: Index, side: Side, living: u64) -> Result<()> {
@@ -455,14 +407,6 @@ impl Set {
         ops.push(semaphore, 0, 0);
         let waited = os::sem::wait(self.id(), ops.as_slice(), deadline, &|| false).map_err(lost)?;
         Ok(waited == os::sem::Waited::Done)
-    }
-
-    /// Removes the set: everybody who sleeps on it wakes.
-    pub(crate) fn remove(&self) -> Result<()> {
-        match os::sem::remove(self.id()) {
-            Err(e) if !gone(&e) => Err(Error::Os(e)),
-            _ => Ok(()),
-        }
     }
 }
 

@@ -8,6 +8,7 @@ use super::recovery;
 use crate::error::{Error, Result};
 use crate::layout::{record, shared};
 use crate::os;
+use crate::pair::Set as _;
 use crate::park;
 use crate::ring::{self, Kind, Side};
 use crate::sync::Ordering;

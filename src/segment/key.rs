@@ -4,8 +4,8 @@
 //! object are put into words here, because they have to name the key.
 
 use crate::error::{Error, OsError, Result};
-use crate::layout::MAX_NAME;
 use crate::os;
+use crate::pair::layout::MAX_NAME;
 use std::fmt;
 use std::io;
 use std::os::unix::fs::MetadataExt;

@@ -5,8 +5,6 @@
 
 use static_assertions::const_assert;
 
-use crate::layout::MAX_NAME;
-
 /// First word of every table's segment.
 pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"semtable");
 /// Version of this map.
@@ -18,13 +16,10 @@ pub(crate) const MAX_SIZE: u64 = u32::MAX as u64;
 /// Most stripes: semaphores of the set besides two. Writers of one stripe wait for each other.
 pub(crate) const MAX_STRIPES: usize = 256;
 
-/// Byte offsets of the header's words.
+/// Byte offsets of the header's words: those of every pair, and a table's own.
 pub(crate) mod header {
-    pub(crate) const MAGIC: usize = 0;
-    pub(crate) const VERSION: usize = 8;
-    pub(crate) const SIZE: usize = 16;
-    pub(crate) const SEMID: usize = 24;
-    pub(crate) const STATE: usize = 32;
+    pub(crate) use crate::pair::layout::header::*;
+
     pub(crate) const CAPACITY: usize = 40;
     pub(crate) const STRIPES: usize = 48;
     pub(crate) const KEY_SIZE: usize = 56;
@@ -32,14 +27,9 @@ pub(crate) mod header {
     pub(crate) const SEED: usize = 72;
     pub(crate) const CREATED: usize = 80;
     pub(crate) const CREATOR: usize = 88;
-    pub(crate) const NAME: usize = 256;
-    pub(crate) const TYPE_NAME: usize = 512;
-    /// Bytes of the header.
-    pub(crate) const BYTES: usize = 1024;
 }
 
-const_assert!(header::NAME + 8 + MAX_NAME <= header::TYPE_NAME);
-const_assert!(header::TYPE_NAME + 8 + MAX_NAME <= header::BYTES);
+const_assert!(header::CREATOR + 8 <= header::NAME);
 
 /// The word of the hint.
 pub(crate) const HINT: usize = header::BYTES / 8;

@@ -1,14 +1,11 @@
 //! How a table is to be opened or created.
 
-use std::time::Duration;
-
 use bytemuck::Pod;
 
 use super::Table;
-use super::lifecycle::{self, Asked, Create};
-use crate::error::{Error, Result};
-use crate::layout::MAX_NAME;
-use crate::os::process::euid;
+use super::lifecycle::{self, Asked};
+use crate::error::Result;
+use crate::pair::{Create, Terms, check_type_name, terms_methods};
 use crate::segment::Key;
 
 /// Options for opening or creating a [`Table`]. What is said and differs from an existing table is an error; what is
@@ -29,12 +26,10 @@ use crate::segment::Key;
 #[derive(Clone, Debug, Default)]
 pub struct TableOptions {
     pub(crate) capacity: Option<u64>,
-    pub(crate) mode: Option<u32>,
-    pub(crate) lock_timeout: Option<Duration>,
-    pub(crate) lazy: bool,
-    owners: Vec<u32>,
-    any_owner: bool,
+    pub(crate) terms: Terms,
 }
+
+terms_methods!(TableOptions, "table");
 
 impl TableOptions {
     /// Nothing said: a table of 1,024 records, mode 0600.
@@ -50,31 +45,7 @@ impl TableOptions {
 
     /// Permissions, as of a file, 0600 (the default) to 0777. Whoever opens a table needs reading and writing.
     pub fn mode(mut self, mode: u32) -> Self {
-        self.mode = Some(mode);
-        self
-    }
-
-    /// How long opening and each change may wait for a lock that others hold for microseconds; default 5 s.
-    pub fn lock_timeout(mut self, timeout: Duration) -> Self {
-        self.lock_timeout = Some(timeout);
-        self
-    }
-
-    /// Also trust a table that this user created. By default only our own and root's are trusted.
-    pub fn allow_owner(mut self, uid: u32) -> Self {
-        self.owners.push(uid);
-        self
-    }
-
-    /// Trust a table whoever created it.
-    pub fn allow_any_owner(mut self) -> Self {
-        self.any_owner = true;
-        self
-    }
-
-    /// Touch all memory when opening (the default), or not.
-    pub fn prefault(mut self, prefault: bool) -> Self {
-        self.lazy = !prefault;
+        self.terms.mode = Some(mode);
         self
     }
 
@@ -109,10 +80,7 @@ impl TableOptions {
     }
 
     fn make<K: Pod, V: Pod>(&self, key: Key, type_name: &str, create: Create) -> Result<Table<K, V>> {
-        if type_name.is_empty() || type_name.len() > MAX_NAME {
-            let detail = format!("{type_name:?} has {} bytes, 1 to {MAX_NAME} are possible", type_name.len());
-            return Err(Error::Invalid { what: "type name", detail });
-        }
+        check_type_name(type_name)?;
         let asked = Asked {
             options: self,
             type_name,
@@ -120,9 +88,5 @@ impl TableOptions {
             value_size: size_of::<V>() as u64,
         };
         lifecycle::open(&asked, &key, create).map(Table::new)
-    }
-
-    pub(crate) fn trusts(&self, uid: u32) -> bool {
-        self.any_owner || uid == 0 || uid == euid() || self.owners.contains(&uid)
     }
 }

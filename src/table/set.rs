@@ -11,26 +11,21 @@
 
 use std::time::Instant;
 
-use libc::{EACCES, EAGAIN, EIDRM, EINVAL};
+use libc::EAGAIN;
 
 use super::layout::MAX_STRIPES;
-use crate::error::{Error, OsError, Result};
+use crate::error::{Error, Result};
 use crate::os;
 use crate::os::sem::{NOWAIT, UNDO, Waited, sembuf};
+use crate::pair::{self, Set as _, Stage, Stages, lost};
 
-const IDENT: u16 = 0;
 const LOCK: u16 = 1;
 /// Semaphores besides the stripes.
 const FIXED: usize = 2;
+const MOST: usize = FIXED + MAX_STRIPES;
 
-/// How far the pair of set and segment is. Other numbers than a channel's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
-pub(crate) enum Stage {
-    New = 0,
-    Building = 0x3d71,
-    Ready = 0x6ae9,
-}
+/// The first semaphore while the segment is being made, and once it is. Other numbers than a channel's.
+const STAGES: Stages = Stages { building: 0x3d71, ready: 0x6ae9 };
 
 /// A set that was verified to be a table's.
 #[derive(Clone, Copy, Debug)]
@@ -51,9 +46,22 @@ impl Drop for Held {
     }
 }
 
-/// The set is gone: EIDRM for a waiter, EINVAL for whoever comes later.
-fn lost(e: OsError) -> Error {
-    if matches!(e.errno, EIDRM | EINVAL) { Error::Removed } else { Error::Os(e) }
+impl pair::Set for Set {
+    type Lock = Held;
+    const STAGES: Stages = STAGES;
+
+    fn verify(id: i32, name: &str, trusted: impl Fn(u32) -> bool) -> Result<Self> {
+        let plausible = |nsems: usize| nsems > FIXED + 1 && (nsems - FIXED).is_power_of_two();
+        pair::verify::<MOST>(id, name, trusted, plausible, oddity).map(|id| Set { id })
+    }
+
+    fn set_id(&self) -> os::sem::SetId {
+        self.id
+    }
+
+    fn take_lock(&self, deadline: Option<Instant>) -> Result<Held> {
+        self.take(LOCK, deadline)
+    }
 }
 
 impl Set {
@@ -62,70 +70,7 @@ impl Set {
         FIXED + stripes
     }
 
-    /// Reads, and only reads, whether the set of that id is a table's. `trusted` judges the creator's uid.
-    ///
-    /// # Errors
-    /// `Removed` if it is gone meanwhile, `Foreign` with what gives it away, `PermissionDenied`.
-    pub(crate) fn verify(id: i32, name: &str, trusted: impl Fn(u32) -> bool) -> Result<Set> {
-        let foreign = |detail: String| Error::Foreign { name: name.into(), detail };
-        let denied = |e: OsError| match e.errno {
-            EACCES => Error::PermissionDenied {
-                name: name.into(),
-                detail: format!("no right to read its semaphore set ({e})"),
-            },
-            _ => lost(e),
-        };
-        let stat = os::sem::stat(id).map_err(denied)?;
-        let stripes = stat.nsems.wrapping_sub(FIXED);
-        if !stripes.is_power_of_two() || !(2..=MAX_STRIPES).contains(&stripes) {
-            return Err(foreign(format!("a semaphore set of {}", stat.nsems)));
-        }
-        if !trusted(stat.cuid) {
-            return Err(foreign(format!("created by uid {}, which is neither ours nor root's", stat.cuid)));
-        }
-        let set = Set { id: stat.set_id() };
-        let mut values = [0; FIXED + MAX_STRIPES];
-        os::sem::values(set.id, &mut values).map_err(denied)?;
-        match oddity(&values) {
-            Some(detail) => Err(foreign(detail)),
-            None => Ok(set),
-        }
-    }
-
-    pub(crate) fn id(&self) -> i32 {
-        self.id.id()
-    }
-
-    pub(crate) fn stripes(&self) -> usize {
-        self.id.len() - FIXED
-    }
-
-    /// How far the pair is.
-    ///
-    /// # Errors
-    /// `Removed`, also if no table of ours would say so: it is not the set that was verified.
-    pub(crate) fn stage(&self) -> Result<Stage> {
-        stage(os::sem::value(self.id(), IDENT).map_err(lost)?).ok_or(Error::Removed)
-    }
-
-    /// Moves the stage; under LOCK.
-    pub(crate) fn set_stage(&self, stage: Stage) -> Result<()> {
-        let now = os::sem::value(self.id(), IDENT).map_err(lost)?;
-        match stage as i32 - i32::from(now) {
-            0 => Ok(()),
-            step => os::sem::op(self.id(), &[sembuf(IDENT, step as i16, NOWAIT)]).map_err(lost),
-        }
-    }
-
-    /// Takes LOCK.
-    ///
-    /// # Errors
-    /// `LockBusy` with the holder after the deadline, `Removed`.
-    pub(crate) fn lock(&self, deadline: Option<Instant>) -> Result<Held> {
-        self.take(LOCK, deadline)
-    }
-
-    /// Takes a stripe; errors as [`Set::lock`].
+    /// Takes a stripe; errors as [`pair::Set::take_lock`].
     pub(crate) fn stripe(&self, stripe: usize, deadline: Option<Instant>) -> Result<Held> {
         self.take((FIXED + stripe) as u16, deadline)
     }
@@ -154,24 +99,12 @@ impl Set {
             let _gone = os::sem::op_quietly(self.id(), &[sembuf(semaphore, 1, 0), down]);
         }
     }
-
-    /// Removes the set: everybody who waits on it wakes.
-    pub(crate) fn remove(&self) -> Result<()> {
-        match os::sem::remove(self.id()).map_err(lost) {
-            Ok(()) | Err(Error::Removed) => Ok(()),
-            Err(e) => Err(e),
-        }
-    }
-}
-
-fn stage(ident: u16) -> Option<Stage> {
-    [Stage::New, Stage::Building, Stage::Ready].into_iter().find(|&stage| stage as u16 == ident)
 }
 
 /// What gives a foreign set away; `None` if everything is as one of ours could be.
 fn oddity(values: &[u16]) -> Option<String> {
     let [ident, lock, stripes @ ..] = values else { return Some("too small".into()) };
-    let Some(stage) = stage(*ident) else { return Some(format!("its first semaphore is {ident:#x}")) };
+    let Some(stage) = STAGES.stage(*ident) else { return Some(format!("its first semaphore is {ident:#x}")) };
     if *lock > 1 {
         return Some(format!("its lock semaphore is {lock}"));
     }

@@ -6,7 +6,6 @@ use std::time::{Instant, SystemTime};
 
 use bytemuck::{Pod, bytes_of, bytes_of_mut};
 
-use super::header;
 use super::index::{Failure, Index};
 use super::layout::header::STATE;
 use super::lifecycle::{self, Attachment};
@@ -14,6 +13,7 @@ use super::memory::Memory;
 use super::record::Unread;
 use super::set::Held;
 use crate::error::{Error, Result};
+use crate::pair::header;
 use crate::sync::Ordering;
 
 /// A table of records that processes share, found by key: plain data in a System V segment, beside a semaphore set.
@@ -98,10 +98,8 @@ impl<K: Pod, V: Pod> Table<K, V> {
     }
 
     fn writing(&self, key: &K) -> Result<Writing<'_>> {
-        let Attachment { set, generation, lock_timeout, .. } = &self.attachment;
-        if !generation.is_current() {
-            return Err(Error::Forked);
-        }
+        let Attachment { set, lock_timeout, .. } = &self.attachment;
+        self.attachment.check_fork()?;
         let index = self.index()?;
         let bucket = index.bucket(bytes_of(key));
         let stripe = index.geometry.stripe(bucket);
