@@ -51,6 +51,8 @@ mod table;
 #[cfg(not(all(test, loom)))]
 mod channel;
 #[cfg(not(all(test, loom)))]
+pub mod heartbeat;
+#[cfg(not(all(test, loom)))]
 mod os;
 #[cfg(not(all(test, loom)))]
 pub mod segment;
