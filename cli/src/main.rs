@@ -2,6 +2,7 @@
 
 #![allow(missing_docs)] // a binary: `--help` is its documentation
 
+mod beat;
 mod completions;
 mod create;
 mod demo;
@@ -19,6 +20,7 @@ mod send;
 mod signals;
 mod stat;
 mod summary;
+mod supervise;
 mod text;
 mod top;
 mod torture;
@@ -69,6 +71,8 @@ enum Command {
     Rm(rm::Rm),
     Lock(lock::Lock),
     Sem(sem::Sem),
+    Supervise(supervise::Supervise),
+    Beat(beat::Beat),
     Doctor(doctor::Doctor),
     Torture(torture::Torture),
     Completions(completions::Completions),
@@ -91,6 +95,8 @@ fn main() -> ExitCode {
         Command::Rm(rm) => rm.run(cli.json),
         Command::Lock(lock) => lock.run(cli.json),
         Command::Sem(sem) => sem.run(cli.json),
+        Command::Supervise(supervise) => supervise.run(cli.json),
+        Command::Beat(beat) => beat.run(cli.json),
         Command::Doctor(doctor) => doctor.run(cli.json),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),

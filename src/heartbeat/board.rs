@@ -72,7 +72,7 @@ impl Board {
 
     /// Takes a place for this process: its name is alive from now on until the [`Heart`] is dropped or the process dies.
     /// With `silence` it promises to [`beat`](Heart::beat) more often than that. Called by the program of a service, it
-    /// takes the place that was claimed for it.
+    /// takes the place that was claimed for it, with what was promised then.
     ///
     /// # Errors
     /// [`Error::AlreadyExists`] if somebody of that name lives; [`Error::NoRoom`]; [`Error::Invalid`] for what cannot be

@@ -50,7 +50,8 @@ impl Heart {
         Ok(Heart { place, owned })
     }
 
-    /// The heart of a service under `semring supervise`: on the board and by the name that its environment says.
+    /// The heart of a service under `semring supervise`: on the board and by the name that its environment says. The silence
+    /// that it may keep is the one in the supervisor's configuration.
     ///
     /// # Errors
     /// [`Error::Invalid`] if the environment says nothing; those of [`BoardOptions::open`] and
@@ -58,23 +59,21 @@ impl Heart {
     ///
     /// # Examples
     /// ```no_run
-    /// use std::time::Duration;
-    ///
-    /// let heart = semring::heartbeat::Heart::of_service(Duration::from_secs(5))?;
+    /// let heart = semring::heartbeat::Heart::of_service()?;
     /// loop {
-    ///     // ... work for less than 5 s ...
+    ///     // ... a piece of work ...
     ///     heart.beat();
     /// #   break;
     /// }
     /// # Ok::<(), semring::Error>(())
     /// ```
-    pub fn of_service(silence: Duration) -> Result<Self> {
+    pub fn of_service() -> Result<Self> {
         let variable = |name: &'static str| {
             let missing = || format!("{name} is not set: is this a service of semring supervise?");
             env::var(name).map_err(|_| Error::Invalid { what: "environment", detail: missing() })
         };
         let (board, service) = (variable(BOARD_VARIABLE)?, variable(SERVICE_VARIABLE)?);
-        BoardOptions::new().open(board)?.register(&service, Some(silence))
+        BoardOptions::new().open(board)?.register(&service, None)
     }
 
     /// I live and get on: one look at the clock and one store to a line that nobody else writes.
@@ -96,11 +95,9 @@ impl Drop for Heart {
         if !self.place.attachment().is_ours() {
             return; // a copy in a forked child
         }
+        // A place that was claimed for the program is held as long as that lives.
         if self.owned {
             self.place.leave();
-        } else {
-            // The program lives on and holds its place, but nobody beats any more.
-            self.place.promise(None);
         }
     }
 }

@@ -87,21 +87,20 @@ impl Place {
     pub(super) fn take(&self, silence: Option<Duration>) -> Result<bool> {
         match self.claim(silence, 0) {
             Ok(()) => Ok(true),
-            Err(libc::EALREADY) => self.take_over(silence).map(|()| false),
+            Err(libc::EALREADY) => self.take_over().map(|()| false),
             Err(errno) => {
                 Err(Error::Os(crate::os::failed("semop", format!("lease of {}", self.name), errno)))
             }
         }
     }
 
-    /// The place is held: by this very program, since before it was executed?
-    fn take_over(&self, silence: Option<Duration>) -> Result<()> {
+    /// The place is held: by this very program, since before it was executed? What was promised then stays.
+    fn take_over(&self) -> Result<()> {
         let ours = FOR_PROGRAM | u64::from(pid().unsigned_abs());
         if self.holder()? != Some(pid()) || self.record().load(at::PID) != ours {
             return Err(Error::AlreadyExists { name: format!("a living {}", self.name) });
         }
         self.beat();
-        self.record().store(at::SILENCE, silence.map_or(0, clock::nanos));
         Ok(())
     }
 
@@ -109,11 +108,6 @@ impl Place {
     #[inline]
     pub fn beat(&self) {
         self.record().store(at::BEAT, clock::monotonic_nanos());
-    }
-
-    /// What silence is promised, for whoever holds the place.
-    pub(super) fn promise(&self, silence: Option<Duration>) {
-        self.record().store(at::SILENCE, silence.map_or(0, clock::nanos));
     }
 
     /// The process that holds the place, as the kernel recorded it; 0 if that is in another pid namespace, `None` if

@@ -274,5 +274,5 @@ fn headers_are_judged() {
 
 #[test]
 fn a_heart_of_a_service_needs_its_environment() {
-    assert!(matches!(Heart::of_service(Duration::ZERO), Err(Error::Invalid { what: "environment", .. })));
+    assert!(matches!(Heart::of_service(), Err(Error::Invalid { what: "environment", .. })));
 }

@@ -95,7 +95,8 @@ impl Pump {
 
     fn append(&mut self, bytes: &[u8]) {
         if self.lost > 0 {
-            let note = format!("semring: {} bytes of output were lost: the file could not be written\n", self.lost);
+            let note =
+                format!("semring: {} bytes of output were lost: the file could not be written\n", self.lost);
             if self.put(note.as_bytes()).is_ok() {
                 self.lost = 0;
             }

@@ -84,7 +84,10 @@ fn what_cannot_be_written_is_counted_and_stops_nobody() {
     pump.file = None;
     pump.write(b"there is room again\n");
     let text = directory.read("log");
-    assert_eq!(text, "semring: 15 bytes of output were lost: the file could not be written\nthere is room again\n");
+    assert_eq!(
+        text,
+        "semring: 15 bytes of output were lost: the file could not be written\nthere is room again\n"
+    );
 }
 
 #[test]

@@ -98,11 +98,9 @@ impl Notes<'_> {
         self.0.set_note(WANTED, u64::from(!wanted));
     }
 
-    /// Asks for a restart; returns what will be the answer.
-    pub(crate) fn ask(self) -> u64 {
-        let asked = self.0.note(ASKED).wrapping_add(1);
-        self.0.set_note(ASKED, asked);
-        asked
+    /// Asks for a restart.
+    pub(crate) fn ask(self) {
+        self.0.set_note(ASKED, self.0.note(ASKED).wrapping_add(1));
     }
 
     /// Has somebody asked for a restart that has not happened yet?
@@ -112,10 +110,6 @@ impl Notes<'_> {
 
     pub(crate) fn answer(self) {
         self.0.set_note(ANSWERED, self.0.note(ASKED));
-    }
-
-    pub(crate) fn answered(self) -> u64 {
-        self.0.note(ANSWERED)
     }
 
     /// Quick ends in a row.

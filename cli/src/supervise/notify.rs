@@ -53,7 +53,8 @@ impl Socket {
         let mut control = cmsg_space!(UnixCredentials);
         let mut parts = [IoSliceMut::new(&mut buffer)];
         let message =
-            recvmsg::<()>(self.socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::MSG_DONTWAIT).ok()?;
+            recvmsg::<()>(self.socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::MSG_DONTWAIT)
+                .ok()?;
         let sender = message.cmsgs().ok()?.find_map(|control| match control {
             ControlMessageOwned::ScmCredentials(credentials) => Some(credentials.uid()),
             _ => None,

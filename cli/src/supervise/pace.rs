@@ -27,7 +27,9 @@ impl Backoff {
     pub(crate) fn delay(&self, failures: u64) -> Duration {
         match u32::try_from(failures) {
             Ok(0) => Duration::ZERO,
-            Ok(n) => 2_u32.checked_pow(n - 1).map_or(self.most, |times| self.least.saturating_mul(times).min(self.most)),
+            Ok(n) => 2_u32
+                .checked_pow(n - 1)
+                .map_or(self.most, |times| self.least.saturating_mul(times).min(self.most)),
             Err(_) => self.most,
         }
     }

@@ -47,7 +47,10 @@ mod tests {
     #[test]
     fn times_and_sizes() {
         let times = ["100ms", "5s", "5", "1.5 s", "10m", "2h", "1d"].map(|text| duration(text).unwrap());
-        assert_eq!(times.map(|time| time.as_millis()), [100, 5_000, 5_000, 1_500, 600_000, 7_200_000, 86_400_000]);
+        assert_eq!(
+            times.map(|time| time.as_millis()),
+            [100, 5_000, 5_000, 1_500, 600_000, 7_200_000, 86_400_000]
+        );
         for bad in ["", "s", "5 weeks", "-1s", "1.2.3s", "1e999d"] {
             assert_eq!(duration(bad), None, "{bad:?}");
         }

@@ -26,7 +26,8 @@ fn parse(source: &str, file: &str, base: &Path) -> Result<Config, Vec<String>> {
     for error in &wrong {
         errors.add(error.span().unwrap_or(0..0), error.message());
     }
-    let config = if wrong.is_empty() { whole(Section::new(document.get_ref(), &errors), &errors, base) } else { None };
+    let config =
+        if wrong.is_empty() { whole(Section::new(document.get_ref(), &errors), &errors, base) } else { None };
     let found = errors.report(file, source);
     match config {
         Some(config) if found.is_empty() => Ok(config),
@@ -83,7 +84,10 @@ fn service(name: At<String>, section: Section<'_, '_>, errors: &Errors, base: &P
     if !semring::heartbeat::is_name(&name.0) || name.0.contains('/') {
         let most = semring::heartbeat::MAX_NAME;
         let expected = format!("1 to {most} bytes without '/' and control characters");
-        errors.add(name.1.clone(), format_args!("{:?} cannot be a service's name; expected {expected}", name.0));
+        errors.add(
+            name.1.clone(),
+            format_args!("{:?} cannot be a service's name; expected {expected}", name.0),
+        );
     }
     let after = section.strings("after").unwrap_or_default();
     let command = section.command("command");
@@ -143,11 +147,15 @@ fn restart(section: &Section<'_, '_>, errors: &Errors) -> Restart {
     let choices = [("always", &Plain::Always), ("on-failure", &Plain::OnFailure), ("never", &Plain::Never)];
     let said = section.one_of("restart", &choices);
     let every = section.period("every").map(Schedule::Every);
-    let cron = section.string("cron", "five fields: minute hour day month weekday").and_then(|(text, span)| {
-        let expected = "expected minute hour day month weekday, as \"*/5 * * * mon-fri\"";
-        Schedule::cron(&text).map_err(|wrong| errors.add(span, format_args!("cron {text:?}: {wrong}; {expected}"))).ok()
-    });
-    let said_times = ["restart", "every", "cron"].into_iter().filter(|key| section.span(key) != (0..0)).count();
+    let cron =
+        section.string("cron", "five fields: minute hour day month weekday").and_then(|(text, span)| {
+            let expected = "expected minute hour day month weekday, as \"*/5 * * * mon-fri\"";
+            Schedule::cron(&text)
+                .map_err(|wrong| errors.add(span, format_args!("cron {text:?}: {wrong}; {expected}")))
+                .ok()
+        });
+    let said_times =
+        ["restart", "every", "cron"].into_iter().filter(|key| section.span(key) != (0..0)).count();
     if said_times > 1 {
         let key = if section.span("cron") != (0..0) { "cron" } else { "every" };
         errors.add(section.span(key), "expected only one of restart, every and cron");

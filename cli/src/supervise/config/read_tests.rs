@@ -45,7 +45,10 @@ fn all_that_can_be_said() {
     let s = Duration::from_secs;
     assert_eq!((web.backoff.least, web.backoff.most, web.backoff.healthy), (s(1), s(60), s(60)));
     assert_eq!((web.rate.starts, web.rate.per, web.grace), (3, s(10), s(2)));
-    assert_eq!((web.silence, web.ready, &web.restart), (Some(Duration::from_millis(500)), Some(s(3)), &Restart::OnFailure));
+    assert_eq!(
+        (web.silence, web.ready, &web.restart),
+        (Some(Duration::from_millis(500)), Some(s(3)), &Restart::OnFailure)
+    );
     assert_eq!(web.log, Some(Log { path: "/tmp/web.log".into(), size: 65_536, keep: 2 }));
     assert_eq!(web.environment["N"], "1");
     assert_eq!(config.services[0].command, ["/bin/sh", "-c", "echo hello"]);
@@ -87,7 +90,10 @@ fn every_error_has_its_line() {
     let errors = parse(&source).unwrap_err();
     let expected: Vec<_> = lines.iter().enumerate().filter(|(_, (_, error))| !error.is_empty()).collect();
     for (error, (i, (_, message))) in errors.iter().zip(&expected) {
-        assert!(error.starts_with(&format!("f.toml:{}: ", i + 1)) && error.contains(message), "{error}\n{message}");
+        assert!(
+            error.starts_with(&format!("f.toml:{}: ", i + 1)) && error.contains(message),
+            "{error}\n{message}"
+        );
     }
     assert_eq!(errors.len(), expected.len(), "{errors:#?}");
 }

@@ -58,7 +58,8 @@ impl<'a, 'i> Section<'a, 'i> {
         let found = self.find(key)?;
         let converted = convert(found.get_ref());
         if converted.is_none() {
-            self.errors.add(found.span(), format_args!("{key} is {}; expected {expected}", shown(found.get_ref())));
+            self.errors
+                .add(found.span(), format_args!("{key} is {}; expected {expected}", shown(found.get_ref())));
         }
         Some((converted?, found.span()))
     }
@@ -82,7 +83,8 @@ impl<'a, 'i> Section<'a, 'i> {
 
     pub(super) fn duration(&self, key: &'static str) -> Option<Duration> {
         let convert = |value: &DeValue<'i>| units::duration(&number_or_text(value)?);
-        self.value(key, "a time as \"100ms\", \"5s\", \"10m\", \"2h\" or \"1d\"", convert).map(|(time, _)| time)
+        self.value(key, "a time as \"100ms\", \"5s\", \"10m\", \"2h\" or \"1d\"", convert)
+            .map(|(time, _)| time)
     }
 
     /// A time that is not zero.
@@ -96,7 +98,8 @@ impl<'a, 'i> Section<'a, 'i> {
 
     pub(super) fn bytes(&self, key: &'static str) -> Option<u64> {
         let convert = |value: &DeValue<'i>| units::bytes(&number_or_text(value)?).filter(|&bytes| bytes > 0);
-        self.value(key, "a number of bytes as 4096, \"64K\", \"10M\" or \"1G\"", convert).map(|(bytes, _)| bytes)
+        self.value(key, "a number of bytes as 4096, \"64K\", \"10M\" or \"1G\"", convert)
+            .map(|(bytes, _)| bytes)
     }
 
     pub(super) fn number(&self, key: &'static str, least: u32) -> Option<u32> {
@@ -160,7 +163,9 @@ impl<'a, 'i> Section<'a, 'i> {
                     let name = (name.get_ref().to_string(), name.span());
                     sections.push((name, Section::new(table, self.errors)));
                 }
-                None => self.errors.add(value.span(), format_args!("expected a table [{key}.{}]", name.get_ref())),
+                None => {
+                    self.errors.add(value.span(), format_args!("expected a table [{key}.{}]", name.get_ref()))
+                }
             }
         }
         // In the order of the file, not of the names.
@@ -173,7 +178,8 @@ impl<'a, 'i> Section<'a, 'i> {
         let known = self.known.into_inner();
         for key in self.table.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
             let expected = known.join(", ");
-            self.errors.add(key.span(), format_args!("unknown key {:?}; expected one of {expected}", key.get_ref()));
+            self.errors
+                .add(key.span(), format_args!("unknown key {:?}; expected one of {expected}", key.get_ref()));
         }
     }
 }
