@@ -136,7 +136,10 @@ impl Supervise {
         match (&self.config, &self.name) {
             (Some(file), _) => config::read(file).map_err(|errors| {
                 errors.iter().for_each(|error| eprintln!("semring: {error}"));
-                Failure::new(format_args!("{} in the configuration: nothing was started", count(errors.len())))
+                Failure::new(format_args!(
+                    "{} in the configuration: nothing was started",
+                    count(errors.len())
+                ))
             }),
             (None, name) => {
                 let name = name.as_deref().filter(|name| semring::heartbeat::is_name(name));

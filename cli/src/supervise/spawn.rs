@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use nix::libc;
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::unistd::{Gid, Uid, User, setgid, setgroups, setuid};
 use semring::heartbeat::{BOARD_VARIABLE, Place, SERVICE_VARIABLE};
 
@@ -63,6 +64,8 @@ pub(crate) fn start(
     let identity = service.user.as_deref().map(Identity::of).transpose().map_err(NotStarted::Failed)?;
     let (place, silence) = (place.clone(), service.silence);
     let become_it = move || {
+        // What the supervisor blocks in order to read it is not for the program.
+        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
         // A session of its own: the terminal's Ctrl-C is for us, and its children can be found. It cannot fail: the
         // child of a fork leads no process group.
         let _leader = nix::unistd::setsid();

@@ -47,7 +47,8 @@ pub(crate) struct Ending {
     main: i32,
     left: Vec<PidFd>,
     kill_at: u64,
-    since: u64,
+    /// How long it had run.
+    ran: Duration,
     outcome: Option<End>,
     /// Meant by us, and not its own doing?
     ordered: bool,
@@ -338,8 +339,8 @@ impl Unit {
             let end = running.main.reap();
             let main = running.main.pid();
             let left = strays::find(main, board, &self.service.name);
-            let ran = Duration::from_nanos(orders.now.steady.saturating_sub(since));
             if left.is_empty() {
+                let ran = Duration::from_nanos(orders.now.steady.saturating_sub(since));
                 self.ended(Outcome::Ended(end), ran, orders.now);
             } else {
                 let pids: Vec<String> = left.iter().map(|process| process.pid().to_string()).collect();
@@ -347,7 +348,8 @@ impl Unit {
                 self.say(format_args!(
                     "left processes behind ({who}), which end now: run it in the foreground"
                 ));
-                self.end(main, left, Some(end), false, orders.now);
+                // It has failed, for however long it ran.
+                self.end(main, left, Some(end), Duration::ZERO, orders.now);
             }
             return Ok(true);
         }
@@ -370,10 +372,11 @@ impl Unit {
         self.say(reason);
         let ordered = !self.is_wanted(orders) || self.notes().is_asked() || self.is_redefined();
         if let Phase::Running(Running { main, .. }) = std::mem::replace(&mut self.phase, Phase::Down) {
-            self.end(main.pid(), vec![main], None, ordered, orders.now);
+            let ran = Duration::from_nanos(orders.now.steady.saturating_sub(since));
+            self.end(main.pid(), vec![main], None, ran, orders.now);
         }
         if let Phase::Ending(ending) = &mut self.phase {
-            ending.since = since;
+            ending.ordered = ordered;
         }
         Ok(true)
     }
@@ -402,13 +405,12 @@ impl Unit {
     }
 
     /// Ends processes: TERM now, KILL when the grace is over.
-    fn end(&mut self, main: i32, left: Vec<PidFd>, outcome: Option<End>, ordered: bool, now: Now) {
+    fn end(&mut self, main: i32, left: Vec<PidFd>, outcome: Option<End>, ran: Duration, now: Now) {
         left.iter().for_each(|process| process.signal_group(Signal::SIGTERM));
         // A stopped process would not notice.
         left.iter().for_each(|process| process.signal_group(Signal::SIGCONT));
         let kill_at = now.steady.saturating_add(nanos(self.service.grace));
-        let since = now.steady;
-        self.phase = Phase::Ending(Ending { main, left, kill_at, since, outcome, ordered });
+        self.phase = Phase::Ending(Ending { main, left, kill_at, ran, outcome, ordered: false });
     }
 
     fn step_ending(&mut self, board: &str, orders: &Orders) -> bool {
@@ -424,8 +426,7 @@ impl Unit {
             ending.left.iter().for_each(|process| process.signal_group(Signal::SIGTERM));
         }
         if ending.left.is_empty() {
-            let ran = Duration::from_nanos(orders.now.steady.saturating_sub(ending.since));
-            let outcome = Outcome::Ended(ending.outcome.unwrap_or(End::Unknown));
+            let (outcome, ran) = (Outcome::Ended(ending.outcome.unwrap_or(End::Unknown)), ending.ran);
             if ending.ordered {
                 self.forgive(orders.now);
                 self.phase = Phase::Down;
@@ -436,9 +437,8 @@ impl Unit {
         }
         if orders.now.steady >= ending.kill_at || orders.hurry {
             ending.left.iter().for_each(|process| process.signal_group(Signal::SIGKILL));
-            let first = ending.kill_at != u64::MAX;
             ending.kill_at = orders.now.steady.saturating_add(nanos(AGAIN));
-            if first && !orders.hurry {
+            if !orders.hurry {
                 self.complain("does not end by itself: killed");
             }
         }

@@ -61,7 +61,7 @@ fn all_that_can_be_said() {
 fn every_error_has_its_line() {
     let lines = [
         ("nmae = \"x\"", "unknown key \"nmae\"; expected one of name, service"),
-        ("[service.\"a/b\"]", "cannot be a service's name; expected 1 to 56 bytes"),
+        ("[service.\"a/b\"]", "cannot be a service's name; expected 1 to 64 bytes"),
         ("command = \"true\"", ""),
         ("[service.a]", "service \"a\" has no command"),
         ("restart = \"often\"", "restart is \"often\"; expected \"always\" or \"on-failure\" or \"never\""),

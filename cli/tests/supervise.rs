@@ -1,0 +1,415 @@
+//! `semring supervise`: services that end in every way, and what they and people can say. Real processes.
+
+mod common;
+
+use std::fs;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
+
+use common::supervised::*;
+use common::*;
+
+#[test]
+fn services_that_exit_crash_or_are_killed_run_again() {
+    let quick = "backoff = '10ms'\nbackoff_max = '50ms'\nhealthy = '0s'";
+    let mut set = Supervised::new(&format!(
+        "{}{}{}{}",
+        service("stays", SLEEP, ""),
+        service("exits", "test $(wc -l < runs.exits) -ge 3 && exec sleep 1000; exit 0", quick),
+        service("crashes", "test $(wc -l < runs.crashes) -ge 3 && exec sleep 1000; kill -SEGV $$", quick),
+        service("once", "exit 7", "restart = 'never'"),
+    ));
+    let supervisor = set.supervise();
+    set.until_run("exits", 3);
+    set.until_run("crashes", 3);
+    set.until_run("stays", 1);
+    signal(set.alive("stays").unwrap(), SIGKILL);
+    set.until_run("stays", 2);
+    let said = set.read("events");
+    for text in
+        ["exits: exited with 0: restarts", "killed by SIGSEGV", "killed by SIGKILL", "exited with 7: done"]
+    {
+        assert!(said.contains(text), "{text}\n{said}");
+    }
+    let status = set.status();
+    assert_eq!(status["supervisor"], supervisor);
+    let services = status["services"].as_array().unwrap();
+    let one = |name: &str| services.iter().find(|service| service["name"] == name).unwrap();
+    assert_eq!(one("stays")["state"], "alive");
+    assert_eq!(one("stays")["starts"], 2);
+    assert_eq!((&one("once")["state"], &one("once")["outcome"]), (&"down".into(), &"exited with 7".into()));
+    assert_eq!(set.runs("once").len(), 1);
+    set.assert_none_doubled();
+    set.end();
+}
+
+#[test]
+fn people_stop_start_and_restart() {
+    let mut set = Supervised::new(&service("a", SLEEP, ""));
+    set.tell("stop", "a").fails(1, "nothing is supervised as");
+    set.supervise();
+    set.until_run("a", 1);
+    set.tell("stop", "nobody").fails(1, "has no service nobody");
+    set.tell("restart", "a").ok();
+    set.until_run("a", 2);
+    assert_eq!(set.tell("stop", "a").ok().json()["services"][0]["state"], "stopped");
+    assert_eq!(set.alive("a"), None);
+    // A stopped service stays so under a successor.
+    let successor = set.supervise();
+    set.until_said("standing by");
+    signal(set.board().unwrap().keeper().unwrap().unwrap(), SIGKILL);
+    set.until("the successor", || set.board().unwrap().keeper() == Ok(Some(successor)));
+    assert_eq!(set.status()["services"][0]["state"], "stopped");
+    set.tell("start", "a").ok();
+    set.until_run("a", 3);
+    set.tell("start", "a").ok();
+    set.until_run("a", 3);
+    set.reap();
+    set.end();
+}
+
+#[test]
+fn who_refuses_to_die_is_killed_and_who_forks_away_is_ended() {
+    let mut set = Supervised::new(&format!(
+        "{}{}",
+        service("stubborn", "trap '' TERM; while :; do sleep 0.05; done", "grace = '100ms'"),
+        // Once into a session of its own, which only its environment gives away, once into the background.
+        service(
+            "away",
+            "echo x > away; test $(wc -l < runs.away) -ge 2 && exec sleep 1000; \
+             setsid sleep 1001 9>&- & sleep 1002 9>&- & exit 0",
+            "backoff = '10ms'\ngrace = '5s'"
+        ),
+    ));
+    set.supervise();
+    set.until_run("away", 2);
+    assert!(set.read("events").contains("left processes behind"), "{}", set.read("events"));
+    let left = || {
+        let mark = format!("SEMRING_BOARD={}", set.board);
+        let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+        let ours = processes.filter(|path| {
+            let environment = fs::read(path.join("environ")).unwrap_or_default();
+            environment.split(|&byte| byte == 0).any(|entry| entry == mark.as_bytes())
+        });
+        let lines = ours.map(|path| fs::read_to_string(path.join("cmdline")).unwrap_or_default());
+        lines
+            .filter(|line| line.contains("1001") || line.contains("1002"))
+            .filter(|line| line.starts_with("sleep"))
+            .count()
+    };
+    assert_eq!(left(), 0);
+    set.until_run("stubborn", 1);
+    set.tell("restart", "stubborn").ok();
+    set.until_run("stubborn", 2);
+    set.until_said("does not end by itself: killed");
+    set.assert_none_doubled();
+    set.end();
+}
+
+#[test]
+fn who_hangs_is_restarted_and_who_beats_is_not() {
+    let semring = env!("CARGO_BIN_EXE_semring");
+    let beats = format!("while test ! -e hang; do {semring} beat; sleep 0.05; done; exec sleep 1000");
+    let mut set = Supervised::new(&service("a", &beats, "silence = '3s'"));
+    set.supervise();
+    set.until_run("a", 1);
+    set.until("a beats", || set.find("a").is_some_and(|member| member.silent_for < member.age));
+    let before = set.runs("a").len();
+    set.write("hang", "");
+    set.until("it runs again", || set.runs("a").len() > before);
+    assert!(set.read("events").contains("a: hangs"), "{}", set.read("events"));
+    run(common::semring(["beat", "a", "--board", &set.board])).ok();
+    set.tell("stop", "a").ok();
+    run(common::semring(["beat", "a", "--board", &set.board])).fails(1, "nobody to beat for");
+    run(common::semring(["beat"])).fails(2, "which service?");
+    set.end();
+}
+
+/// A service that ends at once again and again neither starves the others nor is started as fast as it ends.
+#[test]
+fn who_flaps_is_slowed_down() {
+    let pace = "backoff = '1ms'\nbackoff_max = '1ms'\nstarts = 4\nstarts_per = '1000s'";
+    let mut set =
+        Supervised::new(&format!("{}{}", service("flaps", "exit 1", pace), service("stays", SLEEP, "")));
+    set.supervise();
+    set.until("it has used its starts", || set.runs("flaps").len() == 4);
+    set.until_run("stays", 1);
+    // The next supervisor does not give it new ones.
+    set.supervise();
+    set.until_said("standing by");
+    signal(set.board().unwrap().keeper().unwrap().unwrap(), SIGKILL);
+    set.until_said("taking over");
+    set.tell("restart", "stays").ok();
+    set.until_run("stays", 2);
+    assert_eq!(set.runs("flaps").len(), 4);
+    set.reap();
+    set.end();
+}
+
+#[test]
+fn logs_are_bounded_and_survive_the_supervisor() {
+    let log = |name: &str, size: &str, keep: u32| {
+        format!("log = '{name}.log'\nlog_size = '{size}'\nlog_keep = {keep}")
+    };
+    let mut set = Supervised::new(&format!(
+        "{}{}",
+        service(
+            "much",
+            "yes 0123456789 | head -c 3000000; echo end; exec sleep 1000",
+            &log("much", "64K", 2)
+        ),
+        service("counts", "i=0; while :; do echo $i; i=$((i+1)); sleep 0.001; done", &log("counts", "1G", 1)),
+    ));
+    set.supervise();
+    set.until("the end", || set.read("much.log").ends_with("end\n"));
+    let sizes = ["much.log", "much.log.1", "much.log.2"].map(|name| set.read(name).len());
+    assert!(sizes.iter().all(|&size| size <= 65_536) && sizes[1] > 60_000, "{sizes:?}");
+    assert_eq!(set.read("much.log.3"), "");
+    for _ in 0..5 {
+        set.supervise();
+        let board = set.board().unwrap();
+        set.until("a standby", || board.standbys() == Ok(1));
+        let keeper = board.keeper().unwrap().unwrap();
+        signal(keeper, SIGKILL);
+        set.until("a successor", || board.keeper().is_ok_and(|now| now.is_some_and(|now| now != keeper)));
+        let before = set.read("counts.log").len();
+        set.until("more lines", || set.read("counts.log").len() > before);
+    }
+    assert_eq!(set.runs("counts").len(), 1);
+    set.reap();
+    set.end();
+    let text = set.read("counts.log");
+    let numbers: Vec<usize> = text.lines().map(|line| line.parse().unwrap()).collect();
+    assert!(numbers.iter().enumerate().all(|(i, &number)| i == number), "lines are missing");
+    assert!(!set.directory.join("counts.log.pipe").exists());
+}
+
+#[test]
+fn dependencies_wait_for_readiness_and_end_last() {
+    let ends = |name: &str| {
+        format!("trap 'echo {name} >> ended; exit 0' TERM; echo > up.{name}; while :; do sleep 0.02; done")
+    };
+    let database = format!("echo $NOTIFY_SOCKET > socket; {}", ends("database"));
+    let mut set = Supervised::new(&format!(
+        "{}{}",
+        service("web", &ends("web"), "after = ['database']"),
+        service("database", &database, "notify = true\nready = '1000s'"),
+    ));
+    set.supervise();
+    set.until_run("database", 1);
+    set.until("its socket", || set.read("socket").ends_with('\n'));
+    assert_eq!(set.runs("web").len(), 0);
+    let name = set.read("socket");
+    let address = SocketAddr::from_abstract_name(name.trim().strip_prefix('@').unwrap()).unwrap();
+    UnixDatagram::unbound().unwrap().send_to_addr(b"STATUS=up\nREADY=1", &address).unwrap();
+    set.until_run("web", 1);
+    set.until("both can be told", || ["up.web", "up.database"].iter().all(|file| !set.read(file).is_empty()));
+    set.end();
+    assert_eq!(set.read("ended"), "web\ndatabase\n");
+}
+
+#[test]
+fn the_supervisor_tells_its_own() {
+    let mut set =
+        Supervised::new(&service("a", "env > environment; exec sleep 1000", "env = { WHO = 'me' }"));
+    let socket = UnixDatagram::bind(set.directory.join("notify")).unwrap();
+    socket.set_read_timeout(Some(LIMIT)).unwrap();
+    let mut command = set.command();
+    let child =
+        command.env("NOTIFY_SOCKET", set.directory.join("notify")).env("WATCHDOG_USEC", "100000").spawn();
+    set.adopt(child.unwrap());
+    let next = || {
+        let mut buffer = [0; 100];
+        let length = socket.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    };
+    let mut heard = Vec::new();
+    while heard.iter().filter(|text| *text == "WATCHDOG=1").count() < 3 {
+        heard.push(next());
+    }
+    assert!(heard.iter().any(|text| text == "READY=1"), "{heard:?}");
+    set.until_run("a", 1);
+    set.until("its environment", || set.read("environment").contains("WHO=me\n"));
+    let environment = set.read("environment");
+    assert!(
+        !environment.contains("NOTIFY_SOCKET") && !environment.contains("WATCHDOG_USEC"),
+        "{environment}"
+    );
+    assert!(environment.contains("SEMRING_SERVICE=a\n"));
+    set.end();
+    while next() != "STOPPING=1" {}
+}
+
+#[test]
+fn jobs_run_at_their_times_and_one_at_a_time() {
+    let mut set = Supervised::new(&format!(
+        "{}{}",
+        service("often", "sleep 0.02", "every = '50ms'"),
+        service("nightly", "exit 0", "cron = '0 0 1 1 *'"),
+    ));
+    set.supervise();
+    set.until("five runs", || set.runs("often").len() >= 5);
+    set.assert_none_doubled();
+    assert_eq!(set.runs("nightly").len(), 0);
+    set.tell("restart", "nightly").ok();
+    set.until("asked for", || set.runs("nightly").len() == 1);
+    set.tell("stop", "often").ok();
+    set.end();
+}
+
+#[test]
+fn reload_changes_what_changed_also_while_services_restart() {
+    let flaps = service("flaps", "exit 1", "backoff = '1ms'\nbackoff_max = '5ms'\nstarts = 100000");
+    let mut set = Supervised::new(&format!(
+        "{flaps}{}{}{}",
+        service("same", SLEEP, ""),
+        service("changes", SLEEP, ""),
+        service("goes", SLEEP, "")
+    ));
+    let supervisor = set.supervise();
+    ["same", "changes", "goes"].iter().for_each(|name| set.until_run(name, 1));
+    let hup = || signal(supervisor, 1);
+    set.write("services.toml", "nonsense = 1");
+    hup();
+    set.until_said("the configuration stays as it was");
+    assert!(set.read("events").contains("services.toml:1: unknown key \"nonsense\""));
+    set.configure(&format!(
+        "{flaps}{}{}{}",
+        service("same", SLEEP, "grace = '3s'"),
+        service("changes", "sleep 0; exec sleep 1000", ""),
+        service("comes", SLEEP, "")
+    ));
+    hup();
+    set.until_run("comes", 1);
+    set.until_run("changes", 2);
+    set.until("it goes", || set.find("goes").is_none());
+    assert_eq!(set.runs("same").len(), 1, "nothing about what runs has changed");
+    set.until("it flaps on", {
+        let before = set.runs("flaps").len();
+        move || before > 0
+    });
+    let before = set.runs("flaps").len();
+    set.until("it flaps on", || set.runs("flaps").len() > before + 3);
+    // Stopped while it restarts: it stays so.
+    set.tell("stop", "flaps").ok();
+    let stopped = set.runs("flaps").len();
+    set.tell("restart", "same").ok();
+    assert_eq!(set.runs("flaps").len(), stopped);
+    // What changes while nobody supervises is noticed by the next one.
+    signal(supervisor, SIGKILL);
+    set.until("it is gone", || set.board().unwrap().keeper() == Ok(None));
+    set.configure(&format!(
+        "{}{}",
+        service("same", SLEEP, ""),
+        service("comes", "sleep 0; exec sleep 1000", "")
+    ));
+    set.reap();
+    set.supervise();
+    set.until_run("comes", 2);
+    set.until("what is not defined any more goes", || set.find("changes").is_none());
+    assert_eq!(set.runs("same").len(), 2);
+    set.assert_none_doubled();
+    set.end();
+}
+
+#[test]
+fn every_error_is_told_before_anything_starts() {
+    let set = Supervised::new(&service("a", SLEEP, "restart = 'sometimes'\nfoo = 1\nafter = ['b']"));
+    let mut command = semring(["supervise", "--config", "services.toml"]);
+    command.current_dir(&set.directory);
+    let done = run(command).fails(1, "3 errors in the configuration: nothing was started");
+    for text in [
+        "services.toml:4: restart is",
+        "services.toml:5: unknown key",
+        "services.toml:6: there is no service",
+    ] {
+        assert!(done.stderr.contains(text), "{}", done.stderr);
+    }
+    assert!(set.board().is_none());
+    assert_eq!(set.runs("a").len(), 0);
+    run(semring(["supervise"])).fails_usage();
+    run(semring(["supervise", "--name", "x", "--", "/no/such/program"])).fails(1, "No such file");
+    run(semring(["supervise", "--config", "/no/such/file"])).fails(1, "/no/such/file");
+}
+
+#[test]
+fn one_service_without_a_configuration() {
+    let name = format!("single-{}", std::process::id());
+    let single = Running::start(semring(["supervise", "--name", &name, "--json", "--", "sleep", "1000"]));
+    let status = || run(semring(["supervise", "status", "--board", &name, "--json"]));
+    assert!(within(LIMIT, || status().status.success() && status().json()["services"][0]["state"] == "alive"));
+    run(semring(["supervise", "restart", &name])).ok();
+    assert_eq!(status().ok().json()["services"][0]["starts"], 2);
+    let text =
+        String::from_utf8(run(semring(["supervise", "status", "--board", &name])).ok().stdout).unwrap();
+    assert!(text.contains("SERVICE") && text.contains("alive"), "{text}");
+    single.signal(SIGINT);
+    let done = single.end().ok();
+    assert!(done.stderr.lines().all(|line| line.starts_with('{')), "{}", done.stderr);
+    status().fails(1, "nothing is supervised");
+}
+
+#[test]
+fn a_service_runs_as_its_user() {
+    if !nix::unistd::geteuid().is_root() || nix::unistd::User::from_name("nobody").ok().flatten().is_none() {
+        return eprintln!("skipped: only root can run services as others");
+    }
+    let mut set = Supervised::new(
+        "[service.a]\ncommand = 'id -un; id -G; pwd'\nuser = 'nobody'\nrestart = 'never'\nlog = 'log'\ndirectory = '/'\n",
+    );
+    set.supervise();
+    set.until("its output", || set.read("log").lines().count() == 3);
+    let text = set.read("log");
+    assert!(text.starts_with("nobody\n") && text.ends_with("\n/\n"), "{text}");
+    assert_ne!(text.lines().nth(1), Some("0"));
+    set.end();
+}
+
+/// A standby ends with the supervisor that is ended on purpose; a second signal does not wait for the grace.
+#[test]
+fn an_end_on_purpose_is_everybodys() {
+    let stubborn = service("a", "trap '' TERM; while :; do sleep 0.05; done", "grace = '1000s'");
+    let mut set = Supervised::new(&stubborn);
+    let keeper = set.supervise();
+    set.until_run("a", 1);
+    set.supervise();
+    let board = set.board().unwrap();
+    set.until("a standby", || board.standbys() == Ok(1));
+    signal(keeper, SIGTERM);
+    set.until_said("all services end");
+    signal(keeper, SIGTERM);
+    assert!(within(LIMIT, || set.reap() == 0), "{}", set.read("events"));
+    assert!(set.board().is_none());
+    assert!(set.read("events").contains("the services were ended on purpose"));
+}
+
+/// 50 services, and nothing happens: the supervisor is not even woken.
+#[test]
+fn an_idle_supervisor_does_nothing() {
+    let services: String =
+        (0..50).map(|i| format!("[service.s{i}]\ncommand = ['sleep', '1000']\n")).collect();
+    let mut set = Supervised::new(&services);
+    let supervisor = set.supervise();
+    set.until("all run", || (0..50).all(|i| set.alive(&format!("s{i}")).is_some()));
+    let spent = || {
+        let status = fs::read_to_string(format!("/proc/{supervisor}/status")).unwrap();
+        let switches =
+            status.lines().filter(|line| line.contains("ctxt_switches")).collect::<Vec<_>>().join(" ");
+        let schedstat = fs::read_to_string(format!("/proc/{supervisor}/schedstat")).unwrap();
+        (switches, schedstat.split(' ').next().unwrap().to_owned())
+    };
+    let asleep =
+        || fs::read_to_string(format!("/proc/{supervisor}/wchan")).unwrap_or_default().contains("poll");
+    // Once it has gone to sleep for good.
+    let mut last = spent();
+    set.until("it rests", || {
+        std::thread::sleep(Duration::from_millis(300));
+        let now = spent();
+        std::mem::replace(&mut last, now.clone()) == now
+    });
+    std::thread::sleep(Duration::from_secs(2));
+    println!("CPU of a supervisor with 50 services in 2 s: {} -> {} ns {}", last.1, spent().1, asleep());
+    assert_eq!(spent(), last);
+    set.end();
+}
