@@ -66,12 +66,7 @@ fn supervisors_killed_at_random_lose_double_and_restart_nothing() {
         "{kills} supervisors killed, {} services; none lost, doubled or restarted needlessly",
         runs.iter().sum::<usize>() - NAMES.len()
     );
-    while set.reap() > 1 {
-        let standby = board.keeper().unwrap().unwrap();
-        signal(standby, SIGKILL);
-        set.until("its end", || board.keeper() != Ok(Some(standby)));
-    }
-    set.end();
+    set.end_all();
 }
 
 /// Kills a service that is known to run for the `runs`th time.

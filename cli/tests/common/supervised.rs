@@ -113,6 +113,10 @@ impl Supervised {
     /// Ends the last supervisor as it should be ended, and with it everything.
     pub(crate) fn end(&mut self) {
         let mut child = self.supervisors.pop().unwrap();
+        let keeper = Ok(Some(child.id() as i32));
+        self.until("the last supervisor is the one", || {
+            self.board().is_some_and(|board| board.keeper() == keeper)
+        });
         signal(child.id() as i32, SIGTERM);
         let mut status = None;
         self.until("the supervisor ends", || {
@@ -120,6 +124,23 @@ impl Supervised {
             status.is_some()
         });
         assert!(status.unwrap().success(), "{}", self.read("events"));
+        assert!(self.board().is_none(), "the board was left behind");
+    }
+
+    /// Ends whichever supervisor is the one, and with it the standbys.
+    pub(crate) fn end_all(&mut self) {
+        let board = self.board().unwrap();
+        let mut told = None;
+        // Who has only just become it dies of the signal: then it is the next one's turn.
+        self.until("an end on purpose", || {
+            let keeper = board.keeper().ok().flatten();
+            if let Some(pid) = keeper.filter(|_| keeper != told) {
+                signal(pid, SIGTERM);
+                told = keeper;
+            }
+            self.read("events").contains("all services end")
+        });
+        assert!(within(LIMIT, || self.reap() == 0), "{}", self.read("events"));
         assert!(self.board().is_none(), "the board was left behind");
     }
 
