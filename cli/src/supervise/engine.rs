@@ -60,10 +60,9 @@ impl Engine {
         file: Option<PathBuf>,
         events: Events,
     ) -> Result<Self, Error> {
-        let (signals, board) = (signals(), config.board.clone());
+        let board = config.board.clone();
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-        let set_up = block(&signals).and_then(|()| Ok(SignalFd::with_flags(&signals, flags)?));
-        let signals = set_up.map_err(|error| invalid("signals", error))?;
+        let signals = SignalFd::with_flags(&signals(), flags).map_err(|error| invalid("signals", error))?;
         // Orphans of our services come to us and not to init: they can be found, and reaped.
         nix::sys::prctl::set_child_subreaper(true).map_err(|error| invalid("subreaper", error))?;
         let mut engine = Engine {

@@ -1,14 +1,17 @@
 //! Becoming the supervisor of a board: at once, or as a standby that sleeps until the kernel wakes it.
 
 use std::path::PathBuf;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use semring::Error;
 use semring::heartbeat::{Board, BoardOptions, Keeper};
 
 use super::config::Config;
-use super::engine::{Engine, NUDGE, block};
+use super::engine::{Engine, NUDGE, block, signals};
 use super::events::Events;
 use super::notify::Manager;
 use crate::failure::Failure;
@@ -19,7 +22,7 @@ const PLACES: usize = 64;
 /// How the wait for a board ended.
 enum Turn {
     Ours(Keeper),
-    /// The services were ended on purpose meanwhile.
+    /// We were told to end, or the services were ended on purpose meanwhile.
     Over,
 }
 
@@ -30,10 +33,8 @@ pub(crate) fn run(
     events: Events,
     ready: impl FnOnce() -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    // What a standby or a starting supervisor is told waits until it can be read. TERM and INT are not blocked yet: they end
-    // who has nothing to end first.
-    let early: SigSet = [Signal::SIGHUP, NUDGE].into_iter().collect();
-    block(&early).map_err(Failure::new)?;
+    // What we are told from now on waits until it is read.
+    block(&signals()).map_err(Failure::new)?;
     let mut ready = Some(ready);
     let turn = loop {
         let board = open(&config)?;
@@ -80,14 +81,46 @@ fn wait(board: &Board, events: Events) -> Result<Turn, Error> {
     if let Some(manager) = Manager::from_environment() {
         manager.tell("READY=1\nSTATUS=standing by");
     }
+    let Some(keeper) = stand_by(board)? else { return Ok(Turn::Over) };
+    if board.ended() == ended {
+        events.own("its supervisor is gone: taking over");
+        return Ok(Turn::Ours(keeper));
+    }
+    events.own("the services were ended on purpose: ending, too");
+    keeper.leave()?;
+    Ok(Turn::Over)
+}
+
+/// Sleeps until the board is ours; `None` if a signal ends us before. semop(2) and signals cannot be waited for together, so
+/// a thread does the one, which is gone when this returns: a process with one thread forks the services.
+fn stand_by(board: &Board) -> Result<Option<Keeper>, Error> {
+    let (sender, receiver) = mpsc::channel();
+    let waiter = {
+        let board = board.clone();
+        thread::spawn(move || {
+            let kept = board.keep(Duration::MAX);
+            // Nobody is there to hear it only if the process is about to end.
+            let _ = sender.send(kept);
+            let _ = kill(Pid::this(), NUDGE);
+        })
+    };
     loop {
-        let Some(keeper) = board.keep(Duration::MAX)? else { continue };
-        if board.ended() == ended {
-            events.own("its supervisor is gone: taking over");
-            return Ok(Turn::Ours(keeper));
+        let signal = signals().wait();
+        let own_pid = std::process::id() as i32;
+        let kept = match signal {
+            Ok(signal @ (Signal::SIGTERM | Signal::SIGINT)) => {
+                if board.keeper() != Ok(Some(own_pid)) {
+                    return Ok(None);
+                }
+                // It came for the supervisor, which we are since a moment: that reads it again.
+                let _ = kill(Pid::this(), signal);
+                receiver.recv().ok()
+            }
+            _ => receiver.try_recv().ok(),
+        };
+        if let Some(kept) = kept {
+            let _ = waiter.join();
+            return kept;
         }
-        events.own("the services were ended on purpose: ending, too");
-        keeper.leave()?;
-        return Ok(Turn::Over);
     }
 }
