@@ -110,7 +110,8 @@ const_assert!(record::SIZE == 2 * LINE);
 /// segment again: everything that indexes shared memory is computed from here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Geometry {
-    capacity: u64,
+    /// Slots less one: what masks a position.
+    mask: u64,
     message_size: usize,
     participants: usize,
     stride: usize,
@@ -134,7 +135,7 @@ impl Geometry {
         let slots = (record::BASE + participants * record::SIZE).next_multiple_of(LINE);
         let size = usize::try_from(capacity).ok()?.checked_mul(stride)?.checked_add(slots)?;
         (size <= isize::MAX as usize).then_some(Self {
-            capacity,
+            mask: capacity - 1,
             message_size,
             participants,
             stride,
@@ -145,7 +146,7 @@ impl Geometry {
 
     /// Slots of the ring, a power of two.
     pub(crate) fn capacity(&self) -> u64 {
-        self.capacity
+        self.mask + 1
     }
 
     /// Largest message in bytes, as asked for.
@@ -170,8 +171,8 @@ impl Geometry {
 
     /// Byte offset of the slot of a position.
     pub(crate) fn slot(&self, position: u64) -> usize {
-        // The product fits: `position & (capacity - 1)` is below `capacity`, and `size` did not overflow.
-        self.slots + (position & (self.capacity - 1)) as usize * self.stride
+        // The product fits: `position & mask` is below the capacity, and `size` did not overflow.
+        self.slots + (position & self.mask) as usize * self.stride
     }
 
     /// Byte offset of a participant's record.

@@ -31,7 +31,7 @@
 //!
 //! # Layers
 //! [`Options`], [`Channel`], [`Producer`] and [`Consumer`] stand on [`segment`] and [`sem`], which are useful alone to
-//! whoever writes `shmget` and `semop` code; those on a thin layer of system calls. The rings and the protocol of
+//! whoever writes `shmget` and `semop` code, and so is [`daemon`]; those on a thin layer of system calls. The rings and the protocol of
 //! sleeping and waking are pure algorithms over atomics. `docs/design.md` has the byte map, the states, the crash table.
 #![deny(unsafe_code)]
 #![cfg_attr(all(test, loom), allow(dead_code, unused_imports))] // the models use the rings and parking only
@@ -50,6 +50,8 @@ mod table;
 
 #[cfg(not(all(test, loom)))]
 mod channel;
+#[cfg(not(all(test, loom)))]
+pub mod daemon;
 #[cfg(not(all(test, loom)))]
 pub mod heartbeat;
 #[cfg(not(all(test, loom)))]
@@ -77,3 +79,8 @@ pub use channel::{
 };
 #[cfg(not(all(test, loom)))]
 pub use table::{Iter as TableIter, Table, TableOptions};
+
+/// The snippets of the documents are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/from-sysv.md")]
+mod from_sysv {}

@@ -147,14 +147,5 @@ fn cpus(args: &Args) -> Result<[usize; 2], Failure> {
     if let Some([producers, consumers]) = args.cpus.as_deref() {
         return Ok([*producers, *consumers]);
     }
-    let allowed = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0))?;
-    let mut allowed = (0..nix::sched::CpuSet::count()).filter(|cpu| allowed.is_set(*cpu) == Ok(true));
-    let first = allowed.next().ok_or("no processor at all")?;
-    let core = |cpu: usize| {
-        let path = format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list");
-        std::fs::read_to_string(path).unwrap_or_default()
-    };
-    let siblings = core(first);
-    let second = allowed.find(|cpu| siblings.is_empty() || core(*cpu) != siblings);
-    Ok([first, second.ok_or("two processors of different cores are needed")?])
+    Ok(semring_cli::processors::of_two_cores()?.ok_or("two processors of different cores are needed")?)
 }

@@ -10,13 +10,13 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use semring::Options;
+use semring_cli::rivals::sysv_mq::Queue;
 
 /// What has to be removed.
 #[derive(Debug)]
 enum Object {
     Channel(String),
-    PosixMq(String),
-    SysvMq(i32),
+    SysvMq(Queue),
     Segment(i32),
     Semaphores(i32),
     /// Files in /dev/shm whose names begin so.
@@ -26,30 +26,24 @@ enum Object {
 
 impl Object {
     /// It may be gone already; nothing can be done about other errors.
-    fn remove(&self) {
+    fn remove(self) {
         match self {
             Object::Channel(name) => {
                 let _ = Options::new().open(name.as_str()).and_then(|channel| channel.remove());
             }
-            Object::PosixMq(path) => {
-                let _ = nix::mqueue::mq_unlink(path.as_str());
-            }
+            Object::SysvMq(queue) => drop(queue),
             // SAFETY: numbers and no buffer.
-            Object::SysvMq(id) => unsafe {
-                libc::msgctl(*id, libc::IPC_RMID, std::ptr::null_mut());
-            },
-            // SAFETY: as above.
             Object::Segment(id) => unsafe {
-                libc::shmctl(*id, libc::IPC_RMID, std::ptr::null_mut());
+                libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut());
             },
             // SAFETY: as above.
             Object::Semaphores(id) => unsafe {
-                libc::semctl(*id, 0, libc::IPC_RMID);
+                libc::semctl(id, 0, libc::IPC_RMID);
             },
             Object::Directory(path) => {
                 let _ = std::fs::remove_dir_all(path);
             }
-            Object::SharedFiles(prefix) => remove_files(Path::new("/dev/shm"), prefix),
+            Object::SharedFiles(prefix) => remove_files(Path::new("/dev/shm"), &prefix),
         }
     }
 }
@@ -155,12 +149,9 @@ impl Objects {
         self.note(Object::Channel(name));
     }
 
-    pub fn posix_mq(&mut self, path: String) {
-        self.note(Object::PosixMq(path));
-    }
-
-    pub fn sysv_mq(&mut self, id: i32) -> i32 {
-        self.note(Object::SysvMq(id));
+    pub fn sysv_mq(&mut self, queue: Queue) -> i32 {
+        let id = queue.id();
+        self.note(Object::SysvMq(queue));
         id
     }
 

@@ -2,8 +2,7 @@
 
 use std::thread;
 
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
+use semring_cli::processors;
 
 use crate::ends::{Between, Within};
 use crate::rivals;
@@ -42,9 +41,9 @@ pub fn run(spec: &Spec, role: Role) -> Vec<Outcome> {
     match spec.rival {
         Rival::OursSpsc | Rival::OursMpmc => ours(spec, stage, role),
         Rival::Bare => bare(spec, stage, role),
-        Rival::Pipe | Rival::Fifo | Rival::Socket => process::<rivals::stream::Files>(spec, stage, role),
-        Rival::PosixMq => process::<rivals::posix_mq::PosixMq>(spec, stage, role),
-        Rival::SysvMq => process::<rivals::sysv_mq::SysvMq>(spec, stage, role),
+        Rival::Pipe | Rival::Fifo | Rival::Socket => process::<rivals::kernel::Streams>(spec, stage, role),
+        Rival::PosixMq => process::<rivals::kernel::PosixQueue>(spec, stage, role),
+        Rival::SysvMq => process::<rivals::kernel::SysvQueue>(spec, stage, role),
         Rival::Textbook => process::<rivals::textbook::Textbook>(spec, stage, role),
         #[cfg(feature = "rtrb")]
         Rival::Rtrb => threads::<rivals::rtrb::Rtrb>(spec, stage),
@@ -66,9 +65,7 @@ pub fn run(spec: &Spec, role: Role) -> Vec<Outcome> {
 }
 
 fn pin(cpu: usize) {
-    let mut set = CpuSet::new();
-    set.set(cpu).expect("a processor's number");
-    sched_setaffinity(Pid::from_raw(0), &set).expect("sched_setaffinity");
+    processors::pin(cpu).expect("a place on the processor");
 }
 
 fn ours(spec: &Spec, stage: Stage, role: Role) -> Vec<Outcome> {

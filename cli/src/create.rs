@@ -1,13 +1,11 @@
 //! `semring create`: a channel before anybody uses it.
 
-use std::io::{self, Write};
-
 use clap::Args;
 use semring::WakeMode;
 use semring::segment::Key;
 use serde_json::json;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, print};
 use crate::options::Properties;
 
 /// Create a channel, for whoever comes later
@@ -91,6 +89,11 @@ impl Create {
         } else {
             String::new()
         };
-        io::stdout().write_all(text.as_bytes()).map_err(|error| Failure::stdout(&error))
+        let printed = print(text);
+        if printed.is_err() && self.private {
+            // Without its id nobody finds it.
+            channel.remove()?;
+        }
+        printed
     }
 }

@@ -1,7 +1,7 @@
 //! How a command ends if not well: what is said on standard error, and the exit status.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 
 /// Exit status of everything but wrong usage and signals (128 and the signal's number).
 const FAILED: u8 = 1;
@@ -41,6 +41,13 @@ impl From<semring::Error> for Failure {
     fn from(error: semring::Error) -> Self {
         Failure::new(error)
     }
+}
+
+/// Writes to standard output, to the last byte: what was left in a buffer would be lost without a word.
+pub(crate) fn print(output: impl AsRef<[u8]>) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(output.as_ref()).and_then(|()| stdout.flush());
+    written.map_err(|error| Failure::stdout(&error))
 }
 
 /// Says what was being done when it failed.

@@ -2,7 +2,10 @@
 
 #![allow(missing_docs)] // a binary: `--help` is its documentation
 
+mod background;
 mod beat;
+mod bench;
+mod clock;
 mod completions;
 mod create;
 mod demo;
@@ -11,9 +14,11 @@ mod failure;
 mod listing;
 mod lock;
 mod ls;
+mod offspring;
 mod options;
 mod peek;
 mod recv;
+mod removal;
 mod rm;
 mod sem;
 mod send;
@@ -52,6 +57,7 @@ pub(crate) struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   semring demo --against pipe            a million messages between four processes, counted and timed
+  semring bench                          this machine: a channel beside pipes, sockets and queues
   semring recv jobs | wc -l              receive lines ...
   seq 1000000 | semring send jobs        ... that another process sends, in either order
   semring rm jobs                        remove a channel that still holds messages
@@ -74,9 +80,12 @@ enum Command {
     Supervise(supervise::Supervise),
     Beat(beat::Beat),
     Doctor(doctor::Doctor),
+    Bench(bench::Bench),
     Torture(torture::Torture),
     Completions(completions::Completions),
     Man(completions::Man),
+    #[command(name = bench::WORKER, hide = true)]
+    BenchWorker(bench::worker::Worker),
     #[command(name = demo::WORKER, hide = true)]
     DemoWorker(demo::worker::Worker),
 }
@@ -98,8 +107,10 @@ fn main() -> ExitCode {
         Command::Supervise(supervise) => supervise.run(cli.json),
         Command::Beat(beat) => beat.run(cli.json),
         Command::Doctor(doctor) => doctor.run(cli.json),
-        Command::Completions(completions) => completions.run(),
-        Command::Man(man) => man.run(),
+        Command::Bench(bench) => bench.run(cli.json),
+        Command::BenchWorker(worker) => worker.run(),
+        Command::Completions(completions) => completions.run(cli.json),
+        Command::Man(man) => man.run(cli.json),
         Command::Torture(torture) => torture.run(cli.json),
         Command::DemoWorker(worker) => worker.run(),
     };

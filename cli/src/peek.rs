@@ -1,13 +1,11 @@
 //! `semring peek`: messages that wait, left where they are.
 
-use std::io::{self, Write};
-
 use clap::Args;
 use semring::segment::Key;
 use semring::{Options, Peeked};
 use serde_json::{Value, json};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, print};
 use crate::text;
 
 /// Look at the messages that wait in a channel, without consuming them
@@ -54,7 +52,7 @@ impl Peek {
         } else {
             seen.iter().map(line).collect::<String>().into_bytes()
         };
-        io::stdout().write_all(&output).map_err(|error| Failure::stdout(&error))
+        print(output)
     }
 }
 

@@ -1,14 +1,17 @@
 //! `semring recv`: a channel to standard output.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use semring::daemon::Stream;
 use semring::{Batch, Channel, Consumer, Error, Lease, RecvError, TryRecvError};
 use semring_cli::framing::Framing;
 
+use crate::background::{BackgroundOptions, Place, settle};
 use crate::failure::{Context, Failure};
 use crate::options::ChannelOptions;
 use crate::signals::Signals;
@@ -33,7 +36,9 @@ const BATCH_BYTES: usize = 1024 * 1024;
 Examples:
   semring recv jobs > lines.txt
   semring recv jobs --chunks 65536 > copy.img
-  semring recv jobs --frames --ack | worker   what is not written stays for another receiver")]
+  semring recv jobs --frames --ack | worker   what is not written stays for another receiver
+  semring recv events --daemon --pid-file /run/events.pid --output /var/log/events --log /var/log/events.err
+  kill $(cat /run/events.pid)                 it leaves the channel and removes the file")]
 pub(crate) struct Recv {
     #[command(flatten)]
     channel: ChannelOptions,
@@ -43,9 +48,16 @@ pub(crate) struct Recv {
     #[arg(long)]
     ack: bool,
 
+    /// Append what is received to this file instead of writing it to standard output
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+
     /// Say at the end how much was received
     #[arg(long, short)]
     verbose: bool,
+
+    #[command(flatten)]
+    background: BackgroundOptions,
 }
 
 /// Why the receiving stopped.
@@ -57,14 +69,19 @@ enum Stop {
 
 impl Recv {
     pub(crate) fn run(self, json: bool) -> Result<(), Failure> {
-        let signals = Signals::handle(GRACE).context("cannot handle signals")?;
-        let mut consumer = self.channel.open(|options, name| options.consumer(name))?;
-        signals.cancel(consumer.canceller());
-        let output = io::stdout().as_fd().try_clone_to_owned().map(File::from).context("standard output")?;
+        let (output, to) = self.open_output()?;
+        let starting = match self.background.enter(self.daemons_stdout())? {
+            Place::Foreground => None,
+            Place::Daemon(starting) => Some(starting),
+            Place::Elsewhere(pid) => return self.tell(pid, json),
+        };
+        // Until its channel is open a daemon is not ready, and the end of this function is its end.
+        let ((signals, mut consumer), _background) = settle(starting, self.prepare())?;
         let mut pump = Pump {
             name: self.channel.name.to_string(),
             framing: self.channel.framing(),
             output,
+            to,
             signals: &signals,
             senders_seen: false,
             left_behind: !consumer.is_empty(),
@@ -92,6 +109,47 @@ impl Recv {
         }
         result
     }
+
+    fn prepare(&self) -> Result<(Signals, Consumer), Failure> {
+        let signals = Signals::handle(GRACE).context("cannot handle signals")?;
+        let consumer = self.channel.open(|options, name| options.consumer(name))?;
+        signals.cancel(consumer.canceller());
+        Ok((signals, consumer))
+    }
+
+    /// Where to write, and what that is called. Opened in the foreground: its errors belong there, and relative paths.
+    fn open_output(&self) -> Result<(File, String), Failure> {
+        let stdout = io::stdout();
+        match &self.output {
+            Some(path) => {
+                let name = path.display().to_string();
+                let file = OpenOptions::new().append(true).create(true).open(path);
+                Ok((file.context(&format!("cannot open {name}"))?, name))
+            }
+            None if self.background.daemon && stdout.is_terminal() => Err(Failure::usage(
+                "a daemon has no terminal: say where to write with --output FILE, or redirect standard output",
+            )),
+            None => {
+                let file = stdout.as_fd().try_clone_to_owned().map(File::from).context("standard output")?;
+                Ok((file, "standard output".into()))
+            }
+        }
+    }
+
+    fn daemons_stdout(&self) -> Stream {
+        if self.output.is_some() { Stream::Null } else { Stream::Keep }
+    }
+
+    /// In the foreground, when the daemon is ready.
+    fn tell(&self, pid: i32, json: bool) -> Result<(), Failure> {
+        let name = self.channel.name.to_string();
+        if json {
+            eprintln!("{}", serde_json::json!({ "channel": name, "pid": pid }));
+        } else if self.verbose {
+            eprintln!("semring: process {pid} receives from {name}");
+        }
+        Ok(())
+    }
 }
 
 /// What to do when nothing is there.
@@ -108,6 +166,8 @@ struct Pump<'a> {
     name: String,
     framing: Framing,
     output: File,
+    /// What that is called.
+    to: String,
     signals: &'a Signals,
     /// Whether a sender was there while we were: then the channel itself knows when the last one is gone.
     senders_seen: bool,
@@ -191,9 +251,9 @@ impl Pump<'_> {
             pending.push(self.framing, &message);
             if let Err(error) = self.write_all(&mut pending) {
                 lease.retry();
-                let name = &self.name;
+                let (name, to) = (&self.name, &self.to);
                 return Stop::Failed(Failure::new(format_args!(
-                    "cannot write to standard output: {error}; the message went back to {name}"
+                    "cannot write to {to}: {error}; the message went back to {name}"
                 )));
             }
             self.passed.redelivered += u64::from(lease.redelivered());
@@ -221,7 +281,9 @@ impl Pump<'_> {
         self.write_all(pending).map_err(|error| {
             let rest = pending.messages.len();
             let hint = "with --ack they would have stayed in the channel";
-            let message = format!("cannot write to standard output: {error}; {rest} messages were taken and not written ({hint})");
+            let to = &self.to;
+            let message =
+                format!("cannot write to {to}: {error}; {rest} messages were taken and not written ({hint})");
             Stop::Failed(Failure::new(message))
         })
     }

@@ -1,13 +1,11 @@
 //! `semring sem`: semaphores for scripts.
 
-use std::io::{self, Write};
-
 use clap::{Args, Subcommand};
 use semring::segment::Key;
 use semring::sem::{Set, SetOptions};
 use serde_json::json;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, print};
 use crate::options::parse_mode;
 use crate::waiting::Waiting;
 
@@ -91,49 +89,66 @@ struct Zero {
 
 impl Sem {
     pub(crate) fn run(self, json: bool) -> Result<(), Failure> {
-        match &self.action {
+        let name = self.name.to_string();
+        let report = match &self.action {
             Action::P(step) => {
-                let limit = step.waiting.limit();
-                let done = self.open()?.p_by_timeout(step.index, step.by, limit)?;
-                in_time(done, format_args!("{} did not reach {} in time", self.name, step.by))
+                let done = self.open()?.p_by_timeout(step.index, step.by, step.waiting.limit())?;
+                in_time(done, format_args!("{name} did not reach {} in time", step.by))?;
+                json!({ "set": name, "semaphore": step.index, "taken": step.by })
             }
-            Action::V { index, by } => Ok(self.open()?.v_by(*index, *by)?),
+            Action::V { index, by } => {
+                self.open()?.v_by(*index, *by)?;
+                json!({ "set": name, "semaphore": index, "given": by })
+            }
             Action::Zero(zero) => {
                 let done = self.open()?.wait_zero_timeout(zero.index, zero.waiting.limit())?;
-                in_time(done, format_args!("{} did not become 0 in time", self.name))
+                in_time(done, format_args!("{name} did not become 0 in time"))?;
+                json!({ "set": name, "semaphore": zero.index, "value": 0 })
             }
-            Action::Value { index } => self.print(*index, json),
-            Action::Create { semaphores, value, mode } => self.create(*semaphores, *value, *mode),
-            Action::Remove => Ok(self.open()?.remove()?),
-        }
+            Action::Value { index } => {
+                let values = self.values(*index)?;
+                if !json {
+                    return print(values.iter().map(|value| format!("{value}\n")).collect::<String>());
+                }
+                json!({ "set": name, "values": values })
+            }
+            Action::Create { semaphores, value, mode } => {
+                let id = self.create(*semaphores, *value, *mode)?;
+                json!({ "created": name, "id": id, "semaphores": semaphores, "value": value })
+            }
+            Action::Remove => {
+                self.open()?.remove()?;
+                json!({ "removed": name })
+            }
+        };
+        if json { print(format!("{report}\n")) } else { Ok(()) }
     }
 
     fn open(&self) -> semring::Result<Set> {
         SetOptions::new(0).open(&self.name)
     }
 
-    fn print(&self, index: Option<usize>, json: bool) -> Result<(), Failure> {
+    fn values(&self, index: Option<usize>) -> semring::Result<Vec<u16>> {
         let set = self.open()?;
-        let values = match index {
-            Some(index) => vec![set.value(index)?],
-            None => set.values()?,
-        };
-        let text = if json {
-            format!("{}\n", json!({ "set": self.name.to_string(), "values": values }))
-        } else {
-            values.iter().map(|value| format!("{value}\n")).collect()
-        };
-        io::stdout().write_all(text.as_bytes()).map_err(|error| Failure::stdout(&error))
+        match index {
+            Some(index) => Ok(vec![set.value(index)?]),
+            None => set.values(),
+        }
     }
 
-    fn create(&self, semaphores: usize, value: u16, mode: u32) -> Result<(), Failure> {
+    /// Its id.
+    fn create(&self, semaphores: usize, value: u16, mode: u32) -> Result<i32, Failure> {
         let set = SetOptions::new(semaphores).mode(mode).create(&self.name)?;
+        let id = set.id();
         let filled = if value == 0 { Ok(()) } else { (0..semaphores).try_for_each(|i| set.v_by(i, value)) };
-        filled.map_err(|error| {
-            // Ours and new: nobody can miss it.
-            let _ = set.remove();
-            error.into()
-        })
+        match filled {
+            Ok(()) => Ok(id),
+            Err(error) => {
+                // Ours and new: nobody can miss it.
+                let _ = set.remove();
+                Err(error.into())
+            }
+        }
     }
 }
 

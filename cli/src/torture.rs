@@ -184,7 +184,7 @@ fn as_json(report: &Report) -> Value {
     let rows = report.rows.iter().map(|row| {
         let mut object = tally_json(&row.tally);
         object.insert("suite".into(), row.suite.name().into());
-        object.insert("ring".into(), ring(row.kind).into());
+        object.insert("ring".into(), row.object.to_lowercase().into());
         object.insert("operation".into(), row.operation.into());
         Value::Object(object)
     });

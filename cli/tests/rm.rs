@@ -34,27 +34,18 @@ fn a_channel_in_use_is_removed_only_by_force_and_then_its_users_end() {
 }
 
 #[test]
-fn help_has_examples_and_every_command_knows_json() {
-    for command in [
-        "send",
-        "recv",
-        "ls",
-        "stat",
-        "peek",
-        "create",
-        "rm",
-        "lock",
-        "sem",
-        "doctor",
-        "completions",
-        "man",
-        "demo",
-    ] {
-        let help = String::from_utf8(run(semring([command, "--help"])).ok().stdout).unwrap();
+fn every_command_has_examples_knows_json_and_is_in_the_readme() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    let commands = commands();
+    assert!(commands.len() >= 15, "{commands:?}");
+    for command in commands {
+        let help = String::from_utf8(run(semring([command.as_str(), "--help"])).ok().stdout).unwrap();
         assert!(help.contains("Examples:") && help.contains("--json"), "{command}");
+        let row = readme
+            .lines()
+            .find(|line| line.starts_with('|') && line.contains(&format!("`semring {command}")));
+        assert!(row.is_some(), "{command} is not in the README's table");
     }
-    let help = String::from_utf8(run(semring(["--help"])).ok().stdout).unwrap();
-    assert!(help.contains("Examples:") && !help.contains("demo-worker"));
     assert_eq!(run(semring(["nonsense"])).status.code(), Some(2));
     assert_eq!(run(semring(["demo-worker", "producer", "0", "nonsense"])).status.code(), Some(1));
 }

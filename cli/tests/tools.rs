@@ -99,11 +99,20 @@ fn semaphores_count() {
     waiter.end().ok();
     name.run("sem", "zero").ok();
     name.run("sem", "p --index 2").fails(1, "index");
+    let steps =
+        [("v --index 1 --by 3", "given", 3), ("p --index 1 --by 2", "taken", 2), ("zero", "value", 0)];
+    for (step, what, number) in steps {
+        let report = name.run("sem", &format!("{step} --json")).ok().json();
+        assert_eq!((&report["set"], &report[what]), (&name.0.as_str().into(), &number.into()), "{report}");
+    }
     let waiter = Running::start(name.0.command("sem", "p"));
     let set = semring::sem::SetOptions::new(0).open(name.0.as_str()).unwrap();
     assert!(within(LIMIT, || set.waiting(0).unwrap() == 1));
-    name.run("sem", "remove").ok();
+    assert_eq!(name.run("sem", "remove --json").ok().json()["removed"], name.0.as_str());
     waiter.end().fails(1, "removed");
+    let created = name.run("sem", "create --value 4 --json").ok().json();
+    let set = semring::sem::SetOptions::new(0).open(name.0.as_str()).unwrap();
+    assert_eq!((&created["id"], &created["value"]), (&set.id().into(), &4.into()));
 }
 
 /// In a namespace of its own the limits are ours to lower.
@@ -139,18 +148,24 @@ fn doctor_finds_what_would_go_wrong() {
 
 #[test]
 fn completions_and_man_pages_know_every_command() {
-    let help = String::from_utf8(run(semring(["--help"])).ok().stdout).unwrap();
-    let commands = help.split("Commands:").nth(1).unwrap().split("Options:").next().unwrap();
-    let commands = commands.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
-    let commands: Vec<&str> = commands.filter_map(|line| line.split_whitespace().next()).collect();
-    assert!(commands.len() > 12, "{commands:?}");
+    let commands = commands();
     let directory = std::env::temp_dir().join(format!("semring-man-{}", std::process::id()));
-    run(semring(["man", directory.to_str().unwrap()])).ok();
+    let written = run(semring(["man", directory.to_str().unwrap(), "--json"])).ok().json();
+    let mut pages: Vec<String> =
+        written["pages"].as_array().unwrap().iter().map(|p| p.as_str().unwrap().into()).collect();
+    let files =
+        std::fs::read_dir(&directory).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let mut files: Vec<String> = files.collect();
+    pages.sort();
+    files.sort();
+    assert_eq!(pages, files);
     for shell in ["bash", "zsh", "fish"] {
         let script = String::from_utf8(run(semring(["completions", shell])).ok().stdout).unwrap();
         assert!(commands.iter().all(|command| script.contains(command)), "{shell}");
+        let report = run(semring(["completions", shell, "--json"])).ok().json();
+        assert_eq!((&report["script"], &report["shell"]), (&script.into(), &shell.into()));
     }
-    for command in commands.iter().filter(|&&command| command != "help") {
+    for command in commands {
         let page = std::fs::read_to_string(directory.join(format!("semring-{command}.1"))).unwrap();
         assert!(page.contains("Examples:") && page.contains(".TH"), "{command}");
     }

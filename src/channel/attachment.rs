@@ -65,7 +65,7 @@ impl Attachment {
     /// Changes among the participants of that side that its peers should look at.
     #[inline]
     pub(crate) fn changes(&self, side: Side) -> &AtomicU64 {
-        self.mem.word(shared::CHANGES + LINE * side as usize)
+        changes(&self.mem, side)
     }
 
     /// A word of the counters' line.
@@ -85,4 +85,10 @@ impl Attachment {
         let used = self.counter(shared::USED).load(Ordering::Relaxed);
         used.min(self.mem.geometry().participants() as u64) as usize
     }
+}
+
+/// [`Attachment::changes`] in a copy of its memory.
+#[inline(always)]
+pub(super) fn changes(mem: &Shared, side: Side) -> &AtomicU64 {
+    mem.word(shared::CHANGES + LINE * side as usize)
 }

@@ -9,13 +9,13 @@ use super::batch::Batch;
 use super::cancel::Canceller;
 use super::lease::Lease;
 use super::lock::Lock;
-use super::message::{IntoIter, Iter, Message, Received, TryIter};
+use super::message::{IntoIter, Iter, Message, Received, Taken, TryIter};
 use super::participant::{End, Participant, Patience, Stop};
 use super::recovery::{self, Author};
 use crate::error::{Error, RecvError, RecvTimeoutError, Result, TryRecvError};
 use crate::layout::shared;
-use crate::park::{self, Poll};
-use crate::ring::{Claim, Found, Index, Obstacle, Receiver, Shared, Side};
+use crate::park::Poll;
+use crate::ring::{Claim, Found, Index, Nothing, Receiver, Shared, Side};
 use crate::sync::Ordering;
 
 /// Receives messages from a channel; a participant from its making to its drop.
@@ -60,6 +60,10 @@ impl End for Receiver {
 
     fn resume(channel: &Attachment, me: Index) -> Self {
         Receiver::resume(channel.header.kind, channel.mem(), me)
+    }
+
+    fn claim_one(&mut self, mem: &Shared) -> Result<Claim, Nothing> {
+        self.claim(mem, 1)
     }
 
     fn poll(&self, mem: &Shared) -> Poll {
@@ -139,10 +143,7 @@ impl Consumer {
             if let Some(found) = self.participant.end.look(self.participant.channel.mem(), &mut claim) {
                 return match self.check(&found) {
                     Ok(()) => Ok((claim, found)),
-                    Err(e) => {
-                        self.participant.pending = Some(claim); // given back when this handle ends
-                        Err(self.participant.broken(e))
-                    }
+                    Err(_) => Err(self.refuse(claim, &found)),
                 };
             }
             let unknown = self.message_size();
@@ -157,6 +158,13 @@ impl Consumer {
     fn check(&self, found: &Found) -> Result<()> {
         let most = self.participant.channel.mem().geometry().message_size();
         if found.len as usize <= most { Ok(()) } else { Err(too_long(found.len, most)) }
+    }
+
+    /// A message longer than any can be: the channel is corrupt, and the claim given back when this handle ends.
+    #[cold]
+    fn refuse(&mut self, claim: Claim, found: &Found) -> Stop {
+        self.participant.pending = Some(claim);
+        self.participant.broken(too_long(found.len, self.message_size()))
     }
 
     /// Frees the claim's next slot, and wakes whoever waits for room. Up to `written` bytes of it were ever written.
@@ -183,42 +191,47 @@ impl Consumer {
         Ok(Message { data, tag: found.tag, attempt: found.attempt })
     }
 
-    #[inline]
-    fn recv_buffer(&mut self, buffer: &mut [u8], patience: Patience) -> Result<Received, Stop> {
-        let needed = self.message_size();
-        if buffer.len() < needed {
-            return Err(Stop::Failed(Error::BufferTooSmall { len: buffer.len(), needed }));
+    /// A receipt that meets nothing out of the ordinary, kept apart from all that may happen: a few dozen instructions, and
+    /// an answer in registers. `None` if it takes more than that; no message was taken then.
+    #[inline(never)]
+    fn recv_swiftly(&mut self, buffer: &mut [u8]) -> Option<Taken> {
+        if !self.participant.undisturbed() || !self.participant.alone() {
+            return None;
         }
-        self.participant.begin()?;
-        let Participant { channel, end, .. } = &mut self.participant;
-        let mem = channel.mem();
-        let by_steps =
-            || channel.header.scrub || park::sleepers(mem, Side::Consumers).load(Ordering::Relaxed) != 0;
-        let received = end.recv(mem, by_steps, |position, found| {
+        let mem = self.participant.mem;
+        let Participant { end, channel, .. } = &mut self.participant;
+        let short = buffer.len() < mem.geometry().message_size();
+        if short || channel.header.scrub || end.is_encumbered(&mem) {
+            return None;
+        }
+        let received = end.recv(&mem, |position, found| {
             // False, and nothing copied, if it is longer than a message can be.
             buffer.get_mut(..found.len as usize).is_some_and(|b| mem.read_payload_into(position, 0, b))
         });
         match received {
             Ok(found) => {
+                self.participant.count(1);
                 self.participant.wake(Side::Producers);
-                Ok(Received { len: found.len as usize, tag: found.tag, attempt: found.attempt })
+                Some(Taken::new(&found))
             }
-            Err(obstacle) => self.recv_by_steps(obstacle, buffer, patience),
+            Err(obstacle) => {
+                self.participant.met = Some(obstacle);
+                None
+            }
         }
     }
 
-    /// Goes on where `recv_buffer` did not get through in one go.
+    /// Any receipt.
     #[cold]
-    fn recv_by_steps(
-        &mut self,
-        obstacle: Obstacle,
-        buffer: &mut [u8],
-        patience: Patience,
-    ) -> Result<Received, Stop> {
-        let participant = &mut self.participant;
-        let claim = participant.overcome(obstacle, patience, |p| p.end.claim(p.channel.mem(), 1))?;
-        participant.chain();
-        let (mut claim, found) = self.look_at(claim, patience)?;
+    fn recv_slowly(&mut self, buffer: &mut [u8], patience: Patience) -> Result<Received, Stop> {
+        let needed = self.message_size();
+        if buffer.len() < needed {
+            return Err(Stop::Failed(Error::BufferTooSmall { len: buffer.len(), needed }));
+        }
+        let (mut claim, found) = match self.participant.overcome(patience)? {
+            Some(claim) => self.look_at(claim, patience)?,
+            None => self.take(patience)?,
+        };
         let len = found.len as usize;
         self.participant.channel.mem().read_payload_into(claim.position(), 0, &mut buffer[..len]);
         self.release(&mut claim, len);
@@ -226,7 +239,10 @@ impl Consumer {
     }
 
     pub(crate) fn recv_bytes(&mut self, buffer: &mut [u8], patience: Patience) -> Result<usize, Stop> {
-        self.recv_buffer(buffer, patience).map(|received| received.len)
+        match self.recv_swiftly(buffer) {
+            Some(taken) => Ok(Received::from(taken).len),
+            None => self.recv_slowly(buffer, patience).map(|received| received.len),
+        }
     }
 
     /// Receives a message, waiting until there is one.
@@ -302,7 +318,10 @@ impl Consumer {
     /// `Failed` with [`Error::BufferTooSmall`], and nothing was taken; otherwise as [`Consumer::recv`].
     #[inline]
     pub fn recv_into(&mut self, buffer: &mut [u8]) -> Result<Received, RecvError> {
-        self.recv_buffer(buffer, Patience::Forever).map_err(recv_error)
+        match self.recv_swiftly(buffer) {
+            Some(taken) => Ok(taken.into()),
+            None => self.recv_slowly(buffer, Patience::Forever).map_err(recv_error),
+        }
     }
 
     /// As [`Consumer::recv_into`], if there is a message now.
@@ -311,7 +330,10 @@ impl Consumer {
     /// `Empty`; otherwise as [`Consumer::recv_into`].
     #[inline]
     pub fn try_recv_into(&mut self, buffer: &mut [u8]) -> Result<Received, TryRecvError> {
-        self.recv_buffer(buffer, Patience::None).map_err(try_recv_error)
+        match self.recv_swiftly(buffer) {
+            Some(taken) => Ok(taken.into()),
+            None => self.recv_slowly(buffer, Patience::None).map_err(try_recv_error),
+        }
     }
 
     /// As [`Consumer::recv_into`], waiting no longer than `timeout`.
@@ -323,7 +345,7 @@ impl Consumer {
         buffer: &mut [u8],
         timeout: Duration,
     ) -> Result<Received, RecvTimeoutError> {
-        self.recv_buffer(buffer, Patience::lasting(timeout)).map_err(recv_timeout_error)
+        self.recv_slowly(buffer, Patience::lasting(timeout)).map_err(recv_timeout_error)
     }
 
     /// Replaces the contents of `batch` by what is there now, up to `max` messages (and up to 256), waiting until there
@@ -386,7 +408,7 @@ impl Consumer {
                 self.participant.still(patience, skipped)?;
             }
         }
-        self.participant.count(batch.len());
+        self.participant.count(batch.len().saturating_sub(1)); // `begin` counted one
         Ok(batch.len())
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use super::attachment::Attachment;
+use super::attachment::{self, Attachment};
 use super::header::WhenNoConsumer;
 use super::lock::Lock;
 use super::pace::Pace;
@@ -38,6 +38,8 @@ pub(crate) trait End: Sized {
     const SIDE: Side;
     /// The end for a participant that has just registered.
     fn resume(channel: &Attachment, me: Index) -> Self;
+    /// Claims one slot or message.
+    fn claim_one(&mut self, mem: &Shared) -> Result<Claim, Nothing>;
     /// Loads only: could an operation do something now?
     fn poll(&self, mem: &Shared) -> Poll;
     /// Likewise, for a loop that spins: disturbs the other side less, and may miss what a poll sees.
@@ -94,10 +96,14 @@ impl Patience {
 /// A registered participant with its end of the ring.
 pub(crate) struct Participant<E: End> {
     pub(crate) channel: Arc<Attachment>,
+    /// The channel's memory, for the short calls; not longer here than `channel`.
+    pub(crate) mem: Shared,
     pub(crate) me: Index,
     pub(crate) end: E,
     /// A claim that a guard has in hand; left behind if the guard is forgotten.
     pub(crate) pending: Option<Claim>,
+    /// What the attempt in one go has met with which this call began.
+    pub(crate) met: Option<Obstacle>,
     pub(crate) cancel: Arc<AtomicBool>,
     /// Somebody of the other side was there when we came, or has been seen since.
     seen: bool,
@@ -155,7 +161,9 @@ impl<E: End> Participant<E> {
         Ok(Self {
             me,
             end,
+            mem: *channel.mem(),
             pending: None,
+            met: None,
             cancel: Arc::new(AtomicBool::new(false)),
             seen,
             base,
@@ -182,23 +190,35 @@ impl<E: End> Participant<E> {
         Ok(clone)
     }
 
-    /// What every operation begins with: refuses a broken or inherited handle, ends what a forgotten guard left,
-    /// notices changes among the others. One branch where there is nothing of the kind.
-    #[inline]
-    pub(crate) fn begin(&mut self) -> Result<(), Stop> {
-        let changed = self.channel.changes(E::SIDE.other()).load(Ordering::Relaxed) != self.changes; // a hint
-        self.count += 1;
-        let due = self.count >= self.checkup_at;
-        if changed | due | self.pending.is_some() | !self.channel.is_ours() {
-            return self.checkup();
-        }
-        Ok(())
+    /// Whether there is nothing to look after before the next message: no change among the others, no look at the leases
+    /// due, nothing that a forgotten guard left, and the handle is our own.
+    #[inline(always)]
+    pub(crate) fn undisturbed(&self) -> bool {
+        let changes = attachment::changes(&self.mem, E::SIDE.other());
+        let changed = changes.load(Ordering::Relaxed) != self.changes; // a hint
+        let due = self.count + 1 >= self.checkup_at;
+        !(changed | due | self.pending.is_some() | !self.channel.is_ours())
     }
 
-    /// Messages of a batch beyond the one that `begin` has counted.
+    /// Whether others of our side sleep: whoever takes what they wait for looks whether there is more ([`chain`](Self::chain)).
+    #[inline(always)]
+    pub(crate) fn alone(&self) -> bool {
+        park::sleepers(&self.mem, E::SIDE).load(Ordering::Relaxed) == 0
+    }
+
+    /// What every operation begins with: refuses a broken or inherited handle, ends what a forgotten guard left,
+    /// notices changes among the others.
     #[inline]
+    pub(crate) fn begin(&mut self) -> Result<(), Stop> {
+        let undisturbed = self.undisturbed();
+        self.count(1);
+        if undisturbed { Ok(()) } else { self.checkup() }
+    }
+
+    /// So many messages more.
+    #[inline(always)]
     pub(crate) fn count(&mut self, messages: usize) {
-        self.count += (messages as u64).saturating_sub(1);
+        self.count += messages as u64;
     }
 
     #[cold]
@@ -333,17 +353,19 @@ impl<E: End> Participant<E> {
         }
     }
 
-    /// The claim that an operation in one go has stopped with, or one by waiting for it.
-    pub(crate) fn overcome(
-        &mut self,
-        obstacle: Obstacle,
-        patience: Patience,
-        attempt: impl FnMut(&mut Self) -> Result<Claim, Nothing>,
-    ) -> Result<Claim, Stop> {
-        match obstacle {
-            Obstacle::Claimed(claim) => Ok(claim),
-            Obstacle::Nothing(nothing) => self.wait_for(patience, nothing, attempt),
-        }
+    /// Goes on where an attempt in one go has stopped: with what it claimed, or by waiting for something to claim. None if it
+    /// was not even made.
+    pub(crate) fn overcome(&mut self, patience: Patience) -> Result<Option<Claim>, Stop> {
+        let Some(obstacle) = self.met.take() else { return Ok(None) };
+        self.count(1);
+        let claim = match obstacle {
+            Obstacle::Claimed(claim) => claim,
+            Obstacle::Nothing(nothing) => {
+                self.wait_for(patience, nothing, |p| E::claim_one(&mut p.end, &p.mem))?
+            }
+        };
+        self.chain();
+        Ok(Some(claim))
     }
 
     /// What a call that does not wait does when nothing is there: now and then, so that polling stays cheap, it
@@ -374,7 +396,7 @@ impl<E: End> Participant<E> {
     /// Wakes sleepers of a side after a publication.
     #[inline]
     pub(crate) fn wake(&mut self, side: Side) {
-        if park::wake(self.channel.mem(), side, self.me, &*self.channel) == park::Woke::Nobody {
+        if park::wake(&self.mem, side, self.me, &*self.channel) == park::Woke::Nobody {
             self.suspect();
         }
     }
@@ -396,7 +418,7 @@ impl<E: End> Participant<E> {
     /// After a claim, before the copy: if others of our side sleep and there is more, one of them takes over.
     #[inline]
     pub(crate) fn chain(&mut self) {
-        if park::sleepers(self.channel.mem(), E::SIDE).load(Ordering::Relaxed) != 0 {
+        if !self.alone() {
             self.pass_on();
         }
     }

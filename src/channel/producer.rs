@@ -10,9 +10,8 @@ use super::grant::Grant;
 use super::lock::Lock;
 use super::participant::{End, Participant, Patience, Stop};
 use crate::error::{Error, Result, SendError, SendTimeoutError, TrySendError};
-use crate::park::{self, Poll};
-use crate::ring::{Claim, Index, Obstacle, Sender, Shared, Side};
-use crate::sync::Ordering;
+use crate::park::Poll;
+use crate::ring::{Claim, Index, Nothing, Obstacle, Sender, Shared, Side};
 
 /// Sends messages into a channel; a participant from its making to its drop.
 ///
@@ -81,6 +80,10 @@ impl End for Sender {
         Sender::resume(channel.header.kind, channel.mem(), me)
     }
 
+    fn claim_one(&mut self, mem: &Shared) -> Result<Claim, Nothing> {
+        self.claim(mem, 1)
+    }
+
     fn poll(&self, mem: &Shared) -> Poll {
         Sender::poll(self, mem).into()
     }
@@ -141,39 +144,48 @@ impl Producer {
         Ok(claimed)
     }
 
-    #[inline]
-    fn send_one(&mut self, tag: u32, data: &[u8], patience: Patience) -> Result<(), Stop> {
-        self.participant.begin()?;
-        self.check_len(data.len())?;
-        let Participant { channel, end, .. } = &mut self.participant;
-        let mem = channel.mem();
-        let others_sleep = || park::sleepers(mem, Side::Producers).load(Ordering::Relaxed) != 0;
-        let sent = end.send(mem, (data.len() as u32, tag), others_sleep, |position| {
+    /// A send that meets nothing out of the ordinary, kept apart from all that may happen: a few dozen instructions, and an
+    /// answer in a register. False, and nothing done, if it takes more than that.
+    #[inline(never)]
+    fn send_swiftly(&mut self, tag: u32, data: &[u8]) -> bool {
+        if !self.participant.undisturbed() || !self.participant.alone() {
+            return false;
+        }
+        let mem = self.participant.mem;
+        let end = &mut self.participant.end;
+        if data.len() > mem.geometry().message_size() {
+            return false;
+        }
+        let sent = end.send(&mem, (data.len() as u32, tag), |position| {
             // The length was checked against the geometry, so the copy is within the slot.
             let _fits = mem.write_payload(position, 0, data);
         });
-        if let Err(obstacle) = sent {
-            self.send_by_steps(obstacle, tag, data, patience)?;
+        match sent {
+            Ok(()) => {
+                self.participant.count(1);
+                self.participant.wake(Side::Consumers);
+            }
+            Err(nothing) => self.participant.met = Some(Obstacle::Nothing(nothing)),
         }
-        self.participant.wake(Side::Consumers);
-        Ok(())
+        sent.is_ok()
     }
 
-    /// Goes on where `send_one` did not get through in one go.
+    /// Any send.
     #[cold]
-    fn send_by_steps(
-        &mut self,
-        obstacle: Obstacle,
-        tag: u32,
-        data: &[u8],
-        patience: Patience,
-    ) -> Result<(), Stop> {
-        let participant = &mut self.participant;
-        let mut claim = participant.overcome(obstacle, patience, |p| p.end.claim(p.channel.mem(), 1))?;
-        participant.chain();
-        let mem = participant.channel.mem();
+    fn send_slowly(&mut self, tag: u32, data: &[u8], patience: Patience) -> Result<(), Stop> {
+        let mut claim = match self.participant.overcome(patience)? {
+            Some(claim) => claim,
+            None => {
+                self.participant.begin()?;
+                self.check_len(data.len())?;
+                self.claim(1, patience)?
+            }
+        };
+        let Participant { channel, end, .. } = &mut self.participant;
+        let mem = channel.mem();
         let _fits = mem.write_payload(claim.position(), 0, data); // as above
-        participant.end.publish(mem, &mut claim, data.len() as u32, tag);
+        end.publish(mem, &mut claim, data.len() as u32, tag);
+        self.participant.wake(Side::Consumers);
         Ok(())
     }
 
@@ -205,7 +217,10 @@ impl Producer {
     /// ```
     #[inline]
     pub fn send_tagged(&mut self, tag: u32, data: &[u8]) -> Result<(), SendError> {
-        self.send_one(tag, data, Patience::Forever).map_err(send_error)
+        if self.send_swiftly(tag, data) {
+            return Ok(());
+        }
+        self.send_slowly(tag, data, Patience::Forever).map_err(send_error)
     }
 
     /// Sends a message if there is room now.
@@ -237,7 +252,10 @@ impl Producer {
     /// As [`Producer::try_send`].
     #[inline]
     pub fn try_send_tagged(&mut self, tag: u32, data: &[u8]) -> Result<(), TrySendError> {
-        self.send_one(tag, data, Patience::None).map_err(try_send_error)
+        if self.send_swiftly(tag, data) {
+            return Ok(());
+        }
+        self.send_slowly(tag, data, Patience::None).map_err(try_send_error)
     }
 
     /// Sends a message, waiting no longer than `timeout`.
@@ -245,7 +263,7 @@ impl Producer {
     /// # Errors
     /// `Timeout`; otherwise as [`Producer::send`].
     pub fn send_timeout(&mut self, data: &[u8], timeout: Duration) -> Result<(), SendTimeoutError> {
-        self.send_one(0, data, Patience::lasting(timeout)).map_err(send_timeout_error)
+        self.send_slowly(0, data, Patience::lasting(timeout)).map_err(send_timeout_error)
     }
 
     /// Sends a message, waiting no longer than until `deadline`.
@@ -253,7 +271,7 @@ impl Producer {
     /// # Errors
     /// As [`Producer::send_timeout`].
     pub fn send_deadline(&mut self, data: &[u8], deadline: Instant) -> Result<(), SendTimeoutError> {
-        self.send_one(0, data, Patience::Until(deadline)).map_err(send_timeout_error)
+        self.send_slowly(0, data, Patience::Until(deadline)).map_err(send_timeout_error)
     }
 
     /// Sends all messages of a batch in order, waiting while the channel is full. Far cheaper for each message than
@@ -313,7 +331,7 @@ impl Producer {
         }
         let claim = self.claim(fitting as u32, patience)?;
         let claimed = claim.len() as usize;
-        self.participant.count(claimed);
+        self.participant.count(claimed - 1); // `begin` counted one
         // In the handle, so that a panic of the caller's `as_ref` leaves no claim behind that nobody ends.
         self.participant.pending = Some(claim);
         let Participant { channel, end, pending, .. } = &mut self.participant;

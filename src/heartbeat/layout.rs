@@ -1,4 +1,4 @@
-//! The byte map of a board's segment. Pure; `docs/design.md` section 12 draws it.
+//! The byte map of a board's segment. Pure; `docs/design.md` section 14 draws it.
 
 use static_assertions::const_assert;
 

@@ -8,7 +8,7 @@
 //! ([`Place::claim_for_program`]), so its program holds it exactly as long as it lives, whoever watches.
 //!
 //! Times are CLOCK_MONOTONIC, which stands still while the machine is suspended; processes in another time namespace do
-//! not belong on one board. `docs/design.md` section 12 has the byte map and the crash table.
+//! not belong on one board. `docs/design.md` section 14 has the byte map and the crash table.
 //!
 //! # Examples
 //! ```

@@ -1,12 +1,14 @@
 //! The libc calls of the crate, one thin wrapper each: arguments in, a value or an [`OsError`] out.
 //!
-//! Nothing here decides anything: no retries (but the one in [`sem::wait`]), no names, no layout. `segment`, `sem`
-//! and `channel` call it. Together with the file that turns a channel's offsets into pointers it is the only place
-//! where unsafe code is allowed. Under loom none of it is compiled: the models bring their own kernel.
+//! Nothing here decides anything: no retries (but those of [`sem::wait`] and after EINTR), no names, no layout. `segment`,
+//! `sem`, `channel` and `daemon` call it. Together with the file that turns a channel's offsets into pointers it is the
+//! only place where unsafe code is allowed. Under loom none of it is compiled: the models bring their own kernel.
 #![allow(unsafe_code)]
 
 pub(crate) mod attached;
 pub(crate) mod clock;
+pub(crate) mod descriptor;
+pub(crate) mod detach;
 pub(crate) mod guarded;
 pub(crate) mod mapping;
 pub(crate) mod process;
@@ -15,6 +17,7 @@ pub(crate) mod sem;
 pub(crate) mod shm;
 #[cfg(test)]
 pub(crate) mod testing;
+pub(crate) mod user;
 
 use crate::error::OsError;
 use std::io;
@@ -39,6 +42,11 @@ pub(crate) fn keeping_errno(work: impl FnOnce()) {
 /// The error of a call that failed with `errno`, with the remedy that fits.
 pub(crate) fn failed(call: &'static str, arguments: String, errno: i32) -> OsError {
     OsError { call, arguments, errno, remedy: remedy::of(call, errno) }
+}
+
+/// The same of an operation of std on a file.
+pub(crate) fn failure(call: &'static str, path: &std::path::Path, error: &io::Error) -> OsError {
+    failed(call, path.display().to_string(), error.raw_os_error().unwrap_or(0))
 }
 
 /// Turns the -1 of a C call into an error. Reads `errno` first: formatting the arguments may allocate, and that

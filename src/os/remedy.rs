@@ -1,11 +1,11 @@
 //! What to do about a failed system call: a pure table from call and errno to a sentence.
 //!
 //! The model is PostgreSQL's `sysv_shmem.c`, which says which kernel parameter to raise; the meanings are those of
-//! shmget(2), shmop(2), shmctl(2), semget(2), semop(2), semctl(2), madvise(2) and membarrier(2).
+//! shmget(2), shmop(2), shmctl(2), semget(2), semop(2), semctl(2), madvise(2), membarrier(2) and of the calls of `daemon`.
 
 use libc::{
-    E2BIG, EACCES, EAGAIN, EEXIST, EFAULT, EFBIG, EIDRM, EINTR, EINVAL, EMFILE, ENOENT, ENOMEM, ENOSPC,
-    ENOSYS, EPERM, ERANGE,
+    E2BIG, EACCES, EAGAIN, EEXIST, EFAULT, EFBIG, EIDRM, EINTR, EINVAL, ELOOP, EMFILE, ENOENT, ENOMEM,
+    ENOSPC, ENOSYS, EPERM, ERANGE,
 };
 
 /// The remedy for `call` failing with `errno`; empty where nothing general can be said.
@@ -85,6 +85,14 @@ pub(crate) fn of(call: &str, errno: i32) -> &'static str {
         ("mmap" | "mprotect", ENOMEM) => {
             "not enough memory or too many mappings: see `ulimit -v` and `sysctl vm.max_map_count`"
         }
+        ("setgroups" | "setgid" | "setuid", EPERM) => {
+            "only root, or who has CAP_SETGID and CAP_SETUID, may become another user: start it as root, or without a user"
+        }
+        ("open", ENOENT) => "no such file or directory: make the directory first",
+        ("open", ELOOP) => "it is a symbolic link, which is not followed: name the file itself",
+        ("open" | "chdir", EACCES) => "this user may not: choose another place, or another user",
+        ("chdir", ENOENT) => "no such directory: make it first",
+        ("fork", EAGAIN) => "too many processes: see `ulimit -u`, and pids.max of the cgroup",
         (_, ENOSYS) => "this kernel has no System V IPC (CONFIG_SYSVIPC), or a seccomp filter hides it",
         (_, ENOMEM) => "the kernel is out of memory",
         (_, EINTR) => "a signal arrived: call again",

@@ -40,7 +40,7 @@ impl<const CONSUMES: bool> End<CONSUMES> {
     }
 
     /// How many slots from `position` on can be claimed, up to `want`.
-    #[inline]
+    #[inline(always)]
     fn claimable(&mut self, shared: &Shared, position: u64, want: u32) -> u32 {
         let known = ahead(self.frontier, position);
         // A frontier that the cursor has overtaken, or one from another age of the ring, says nothing.
@@ -71,7 +71,7 @@ impl<const CONSUMES: bool> End<CONSUMES> {
                 break;
             }
             if Self::SIDE == Side::Consumers {
-                shared.prefetch_message(position);
+                shared.prefetch_to_free(position);
             }
             len += 1;
         }
@@ -79,7 +79,7 @@ impl<const CONSUMES: bool> End<CONSUMES> {
         len.min(u64::from(want)) as u32
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
         let want = clamp_want(shared, want);
         let seen = self.cursor(shared);
@@ -92,7 +92,7 @@ impl<const CONSUMES: bool> End<CONSUMES> {
         self.contend(shared, want, seen, len)
     }
 
-    #[inline]
+    #[inline(always)]
     fn cursor(&self, shared: &Shared) -> Cursor {
         // SYNC(tail), SYNC(head)
         Cursor::from_bits(shared.word(cursor_of(Self::SIDE)).load(Ordering::Acquire))
@@ -129,7 +129,7 @@ impl<const CONSUMES: bool> End<CONSUMES> {
     }
 
     /// Announces a claim of the next `len` slots and tries to win it; `None` if the cursor has moved since.
-    #[inline]
+    #[inline(always)]
     fn win(&mut self, shared: &Shared, seen: Cursor, len: u32) -> Option<Claim> {
         let position = seen.position();
         let announcement = Announcement::new(Self::SIDE, position, len, seen.owner());
@@ -153,7 +153,7 @@ impl<const CONSUMES: bool> End<CONSUMES> {
 
     /// SYNC(announce): who sees a later announcement of ours in place of the one at q sees what we stored into
     /// `stamp[q]` between the two. Acquired by `recover::won`.
-    #[inline]
+    #[inline(always)]
     fn announce(&self, shared: &Shared, bits: u64) {
         probe::step();
         let order = unless("announcement not released", Ordering::Release);

@@ -7,7 +7,7 @@ use super::Shared;
 
 impl Shared {
     /// Copies a slot's payload from byte `at` on into `bytes`; false, and nothing copied, where it does not fit.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn read_payload_into(&self, position: u64, at: usize, bytes: &mut [u8]) -> bool {
         let uninit: *mut [MaybeUninit<u8>] = core::ptr::from_mut(bytes) as *mut [MaybeUninit<u8>];
         // SAFETY: the same bytes under a type of the same layout; `read_payload` writes only initialised bytes to them.

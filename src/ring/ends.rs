@@ -2,12 +2,12 @@
 
 use super::{Claim, Found, Index, Kind, Nothing, Shared, mpmc, spsc};
 
-/// Why an operation in one go stopped half-way.
+/// What an operation in one go has met instead.
 #[derive(Debug)]
 pub(crate) enum Obstacle {
     /// Nothing was claimed.
     Nothing(Nothing),
-    /// This was, and is to be completed by steps.
+    /// This was, and is to be completed by steps: a tombstone, or a message whose copy was refused.
     Claimed(Claim),
 }
 
@@ -42,21 +42,17 @@ impl Sender {
         either!(self, end => end.claim(shared, want))
     }
 
-    /// Claims a slot, has `fill` write its payload and publishes it; the claim is handed over instead if `pause` says so.
-    /// Compiled as one piece for each ring, so that the claim lives in registers.
-    #[inline]
+    /// Claims a slot, has `fill` write its payload and publishes it. Compiled as one piece for each ring, so that the
+    /// claim lives in registers.
+    #[inline(always)]
     pub(crate) fn send(
         &mut self,
         shared: &Shared,
         (len, tag): (u32, u32),
-        pause: impl FnOnce() -> bool,
         fill: impl FnOnce(u64),
-    ) -> Result<(), Obstacle> {
+    ) -> Result<(), Nothing> {
         either!(self, end => {
-            let mut claim = end.claim(shared, 1).map_err(Obstacle::Nothing)?;
-            if pause() {
-                return Err(Obstacle::Claimed(claim));
-            }
+            let mut claim = end.claim(shared, 1)?;
             fill(claim.position());
             end.publish(shared, &mut claim, len, tag);
             Ok(())
@@ -122,28 +118,24 @@ impl Receiver {
         either!(self, end => end.claim(shared, want))
     }
 
-    /// Claims a message, has `copy` read its payload and frees the slot. The claim is handed over instead if `pause` says
-    /// so, for a tombstone, and where `copy` refuses. Compiled as one piece for each ring, as [`Sender::send`].
-    #[inline]
+    /// Whether something comes before the next message: what is adopted, or a claim that was forgotten.
+    #[inline(always)]
+    pub(crate) fn is_encumbered(&self, shared: &Shared) -> bool {
+        match self {
+            Self::Spsc(_) => false,
+            Self::Mpmc(end) => end.is_encumbered(shared),
+        }
+    }
+
+    /// Claims a message, has `copy` read its payload and frees the slot; only if not [encumbered](Self::is_encumbered).
+    /// Compiled as one piece for each ring, as [`Sender::send`].
+    #[inline(always)]
     pub(crate) fn recv(
         &mut self,
         shared: &Shared,
-        pause: impl FnOnce() -> bool,
         copy: impl FnOnce(u64, &Found) -> bool,
     ) -> Result<Found, Obstacle> {
-        either!(self, end => {
-            let mut claim = end.claim(shared, 1).map_err(Obstacle::Nothing)?;
-            if pause() {
-                return Err(Obstacle::Claimed(claim));
-            }
-            match end.look(shared, &mut claim) {
-                Some(found) if copy(claim.position(), &found) => {
-                    end.release(shared, &mut claim);
-                    Ok(found)
-                }
-                _ => Err(Obstacle::Claimed(claim)),
-            }
-        })
+        either!(self, end => end.recv(shared, copy))
     }
 
     /// Takes all messages of a claim, one after the other: `copy` reads each payload. Stops where it refuses.

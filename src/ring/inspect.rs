@@ -56,9 +56,22 @@ impl Sender {
     pub(crate) fn glance(&self, shared: &Shared) -> bool {
         match self {
             Self::Spsc(end) => end.glance(shared),
-            Self::Mpmc(_) => worth_a_claim(shared, Side::Producers).1,
+            Self::Mpmc(_) => roomy(shared),
         }
     }
+}
+
+/// How many slots must be free before a spinning producer goes on: the consumers get far enough ahead, and no look takes
+/// the line from them that they are about to write. Seconds of work for nobody: they free so many while it spins.
+const ROOM: u64 = 256;
+
+/// Whether a good part of an MPMC ring is free.
+fn roomy(shared: &Shared) -> bool {
+    let room = (shared.geometry().capacity() / 8).min(ROOM);
+    let position = sent(shared, Kind::Mpmc).wrapping_add(room.saturating_sub(1));
+    // Consumers finish in any order, so this promises nothing.
+    let stamp = Stamp::from_bits(shared.stamp(position).load(Ordering::Relaxed));
+    stamp.distance_from(position) >= 0
 }
 
 impl Receiver {

@@ -76,6 +76,8 @@ impl Shared {
 
     pub(crate) fn prefetch_message(&self, _position: u64) {}
 
+    pub(crate) fn prefetch_to_free(&self, _position: u64) {}
+
     pub(crate) fn prefetch_second_line(&self, _position: u64) {}
 
     pub(crate) fn geometry(&self) -> &Geometry {

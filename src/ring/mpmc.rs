@@ -22,7 +22,7 @@ use super::claim::End;
 use super::probe::{self, unless};
 use super::recover::{adopt_ready, hold_by};
 use super::word::{Adopted, Owner, Phase, Stamp};
-use super::{Claim, Found, Index, Nothing, PREFETCH, Shared, clamp_want, pack_meta};
+use super::{Claim, Found, Index, Nothing, Obstacle, PREFETCH, Shared, clamp_want, pack_meta};
 use crate::layout::record;
 use crate::sync::{Ordering, compiler_fence};
 
@@ -34,7 +34,7 @@ impl Sender {
         Sender(End::resume(shared, me))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
         if self.0.open != 0 {
             self.abandon_forgotten(shared);
@@ -51,7 +51,7 @@ impl Sender {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn publish(&mut self, shared: &Shared, claim: &mut Claim, len: u32, tag: u32) {
         if claim.len != 0 {
             shared.set_meta(claim.position, pack_meta(len, tag));
@@ -67,7 +67,7 @@ impl Sender {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn complete(&mut self, shared: &Shared, claim: &mut Claim, phase: Phase) {
         let stamp = Stamp::new(claim.position, phase, claim.prev);
         probe::step();
@@ -91,17 +91,21 @@ impl Receiver {
         Receiver(End::resume(shared, me))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
-        // Our own line. SYNC(given): a range that another took from us needs no more of our care.
-        if shared.record(self.0.me, record::ADOPTED).load(Ordering::Relaxed) != Adopted::NONE
-            || self.0.open != 0
-        {
+        if self.is_encumbered(shared) {
             if let Some(adopted) = self.claim_adopted(shared, want)? {
                 return Ok(adopted);
             }
         }
         self.0.claim(shared, want)
+    }
+
+    /// Whether we have adopted messages, or a claim that was forgotten.
+    #[inline(always)]
+    pub(crate) fn is_encumbered(&self, shared: &Shared) -> bool {
+        // Our own line. SYNC(given): a range that another took from us needs no more of our care.
+        shared.record(self.0.me, record::ADOPTED).load(Ordering::Relaxed) != Adopted::NONE || self.0.open != 0
     }
 
     fn adopted(&self, shared: &Shared) -> Option<Adopted> {
@@ -157,7 +161,7 @@ impl Receiver {
         shared.record(self.0.me, record::ADOPTED).store(bits, order);
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn look(&mut self, shared: &Shared, claim: &mut Claim) -> Option<Found> {
         if claim.len == 0 {
             return None;
@@ -191,7 +195,7 @@ impl Receiver {
         Some(())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn release(&mut self, shared: &Shared, claim: &mut Claim) {
         if claim.len == 0 {
             return;
@@ -199,6 +203,11 @@ impl Receiver {
         if claim.adopted {
             return self.release_adopted(shared, claim);
         }
+        self.free(shared, claim);
+    }
+
+    #[inline(always)]
+    fn free(&mut self, shared: &Shared, claim: &mut Claim) {
         let lap = shared.geometry().capacity();
         let dropped = probe::mutant("release drops prev");
         let prev = if dropped { Owner::NOBODY } else { claim.prev };
@@ -209,6 +218,24 @@ impl Receiver {
         shared.stamp(claim.position).store(stamp.bits(), order);
         self.0.open = self.0.open.saturating_sub(1);
         claim.advance(self.0.me.into());
+    }
+
+    /// Claim, look and release in one go; only if not encumbered.
+    #[inline(always)]
+    pub(crate) fn recv(
+        &mut self,
+        shared: &Shared,
+        copy: impl FnOnce(u64, &Found) -> bool,
+    ) -> Result<Found, Obstacle> {
+        let mut claim = self.0.claim(shared, 1).map_err(Obstacle::Nothing)?;
+        // The frontier acquired this stamp; only recovery after our death changes it.
+        let stamp = Stamp::from_bits(shared.stamp(claim.position).load(Ordering::Relaxed));
+        let found = Found::read(shared, claim.position, 1);
+        if stamp.is(claim.position, Phase::Void) || !copy(claim.position, &found) {
+            return Err(Obstacle::Claimed(claim));
+        }
+        self.free(shared, &mut claim);
+        Ok(found)
     }
 
     #[cold]

@@ -56,7 +56,9 @@ fn fits(geometry: &Geometry, at: usize, len: usize) -> bool {
     at.checked_add(len).is_some_and(|end| end <= geometry.message_size())
 }
 
-/// A mapped segment of a known geometry.
+/// A mapped segment of a known geometry. Copied into whatever works on it, so that base and geometry stay in registers: the
+/// compiler cannot know that no store to the segment changes what it finds behind a reference.
+#[derive(Clone, Copy)]
 pub(crate) struct Shared {
     base: NonNull<u8>,
     geometry: Geometry,
@@ -72,7 +74,7 @@ impl Shared {
     ///
     /// # Safety
     ///
-    /// `base` must be aligned to 8 and readable for `geometry.size()` bytes, for as long as the value lives; and
+    /// `base` must be aligned to 8 and readable for `geometry.size()` bytes, for as long as the value or a copy of it lives; and
     /// writable, unless nothing is stored through it. All access to it, from here or elsewhere, must be atomic as long as another thread or
     /// process can write to it.
     pub(crate) unsafe fn new(base: NonNull<u8>, geometry: Geometry) -> Self {
@@ -126,9 +128,15 @@ impl Shared {
     /// Likewise for a slot that is READY and to be received soon: its first line to be written, when it is freed; its
     /// second only to be read.
     #[inline(always)]
+    pub(crate) fn prefetch_to_free(&self, position: u64) {
+        prefetch_for_write(self.pointer(self.geometry.slot(position)));
+        self.prefetch_second_line(position);
+    }
+
+    /// Likewise where nothing is written when it is freed.
+    #[inline(always)]
     pub(crate) fn prefetch_message(&self, position: u64) {
-        let slot = self.geometry.slot(position);
-        prefetch_for_write(self.pointer(slot));
+        prefetch(self.pointer(self.geometry.slot(position)));
         self.prefetch_second_line(position);
     }
 
@@ -152,7 +160,7 @@ impl Shared {
     }
 
     /// Copies into a slot's payload from byte `at` on; false, and nothing copied, where it does not fit.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub(crate) fn write_payload(&self, position: u64, at: usize, bytes: &[u8]) -> bool {
         if !fits(&self.geometry, at, bytes.len()) {
@@ -195,7 +203,7 @@ impl Shared {
 
     /// Copies out of a slot's payload from byte `at` on; false, and nothing copied, where it does not fit.
     /// True means that all of `bytes` is initialised.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub(crate) fn read_payload(&self, position: u64, at: usize, bytes: &mut [MaybeUninit<u8>]) -> bool {
         if !fits(&self.geometry, at, bytes.len()) {

@@ -17,13 +17,16 @@
 
 use super::probe::{self, unless};
 use super::word::{InHand, Owner, Phase, Stamp};
-use super::{Claim, Defect, Found, Nothing, Outlook, PREFETCH, Shared, clamp_want, pack_meta};
+use super::{Claim, Defect, Found, Nothing, Obstacle, Outlook, PREFETCH, Shared, clamp_want, pack_meta};
 use crate::layout::shared as at;
 use crate::sync::{Ordering, compiler_fence};
 
 fn ready(position: u64) -> Stamp {
     Stamp::new(position, Phase::Ready, Owner::NOBODY)
 }
+
+/// How many slots ahead of the one that it reads a consumer asks for.
+const AHEAD: u64 = 16;
 
 /// The producer.
 pub(crate) struct Sender {
@@ -47,7 +50,7 @@ impl Sender {
         Sender { tail, limit: tail }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
         if self.limit == self.tail {
             // SYNC(free), SYNC(free-exact): the consumer has read what it freed before we overwrite it.
@@ -97,7 +100,7 @@ impl Sender {
         self.limit != self.tail || self.tail.wrapping_sub(free) < shared.geometry().capacity()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn publish(&mut self, shared: &Shared, claim: &mut Claim, len: u32, tag: u32) {
         if claim.len == 0 {
             return;
@@ -131,10 +134,11 @@ pub(crate) struct Receiver {
     /// Everything below it, from the head on, is READY.
     frontier: u64,
     outlook: Outlook,
-    /// What FREE says.
+    /// What FREE says, and how far the head may run ahead of it: an eighth of a lap.
     published: u64,
-    /// What IN_HAND says.
-    in_hand: InHand,
+    lag: u64,
+    /// Deliveries of the message at the head that were started.
+    started: u32,
 }
 
 impl Receiver {
@@ -142,39 +146,54 @@ impl Receiver {
         // The former consumer's stores are ordered by its lease and LOCK.
         let head = shared.word(at::HEAD).load(Ordering::Relaxed);
         let in_hand = InHand::from_bits(shared.word(at::IN_HAND).load(Ordering::Relaxed));
-        let in_hand = if probe::mutant("spsc: hand forgotten") { InHand::NONE } else { in_hand };
+        let started = if probe::mutant("spsc: hand forgotten") { 0 } else { in_hand.attempts(head) };
+        let lag = (shared.geometry().capacity() / 8).max(1);
         // SYNC(free): as in `publish_free`.
         shared.word(at::FREE).store(head, Ordering::Release);
-        Receiver { head, frontier: head, outlook: Outlook::default(), published: head, in_hand }
+        Receiver { head, frontier: head, outlook: Outlook::default(), published: head, lag, started }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
         let want = clamp_want(shared, want);
-        let known = self.frontier.wrapping_sub(self.head);
-        let len = if known >= u64::from(want) { want } else { self.scan(shared, known, want) };
-        if len == 0 {
+        let mut known = self.frontier.wrapping_sub(self.head);
+        if known < u64::from(want) || known == AHEAD {
+            known = self.look_ahead(shared, known, want);
+        }
+        if known == 0 {
             self.outlook.missed();
             return Err(Nothing::None);
         }
+        let len = known.min(u64::from(want)) as u32;
         Ok(Claim { position: self.head, len, prev: Owner::NOBODY, adopted: false, attempt: 0 })
     }
 
-    fn scan(&mut self, shared: &Shared, known: u64, want: u32) -> u32 {
+    /// Moves the frontier, of which so much is known. A stream is in order: where its producer is far ahead, one look at a far
+    /// slot tells of all before it, and their lines are asked for before they are needed. Otherwise slot by slot.
+    #[inline(never)]
+    fn look_ahead(&mut self, shared: &Shared, known: u64, want: u32) -> u64 {
         let end = shared.geometry().capacity().min(known + self.outlook.slots(want));
         let mut len = known;
-        while len < end {
-            let position = self.head.wrapping_add(len);
-            // SYNC(ready): pairs with the producer's store.
-            let order = unless("spsc: ready not acquired", Ordering::Acquire);
-            if shared.stamp(position).load(order) != ready(position).bits() {
-                break;
+        if end > known + u64::from(want) && self.is_ready(shared, end - 1) {
+            (known..end.min(known + AHEAD)).for_each(|i| shared.prefetch_message(self.head.wrapping_add(i)));
+            len = end;
+        } else if known < u64::from(want) {
+            while len < end && self.is_ready(shared, len) {
+                shared.prefetch_second_line(self.head.wrapping_add(len));
+                len += 1;
             }
-            shared.prefetch_second_line(position);
-            len += 1;
         }
         self.frontier = self.head.wrapping_add(len);
-        len.min(u64::from(want)) as u32
+        len
+    }
+
+    /// Is there a message so many slots behind the head?
+    #[inline(always)]
+    fn is_ready(&self, shared: &Shared, behind: u64) -> bool {
+        let position = self.head.wrapping_add(behind);
+        // SYNC(ready): pairs with the producer's store, which came after those of all messages before.
+        let order = unless("spsc: ready not acquired", Ordering::Acquire);
+        shared.stamp(position).load(order) == ready(position).bits()
     }
 
     /// Would a claim find a message? By the position that a claim goes by, not by the word that a peer may change.
@@ -185,38 +204,60 @@ impl Receiver {
             || shared.stamp(self.head).load(Ordering::Acquire) == ready(self.head).bits()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn look(&mut self, shared: &Shared, claim: &mut Claim) -> Option<Found> {
         if claim.len == 0 {
             return None;
         }
         if claim.attempt == 0 {
-            let attempts = self.in_hand.attempts(self.head);
-            claim.attempt = (attempts + 1).min(InHand::MOST);
-            self.in_hand = InHand::new(self.head, claim.attempt);
+            let (attempt, in_hand) = match self.started {
+                0 => (1, InHand::new(self.head, 1)), // mostly, and all but computed at compile time
+                n => ((n + 1).min(InHand::MOST), InHand::new(self.head, n + 1)),
+            };
+            (self.started, claim.attempt) = (attempt, attempt);
             probe::step();
             // Own line, read by a successor only.
-            shared.word(at::IN_HAND).store(self.in_hand.bits(), Ordering::Relaxed);
+            shared.word(at::IN_HAND).store(in_hand.bits(), Ordering::Relaxed);
             // A kill is like a signal: it needs the store in this place of the program, not in a peer's view.
             compiler_fence(Ordering::SeqCst);
         }
         Some(Found::read(shared, self.head, claim.attempt))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn release(&mut self, shared: &Shared, claim: &mut Claim) {
         if claim.len == 0 {
             return;
         }
         self.head = self.head.wrapping_add(1);
+        self.started = 0;
         probe::step();
         // SYNC(free-exact): our reads of the message come before the producer's next writes to its slot.
         let order = unless("spsc: head not released", Ordering::Release);
         shared.word(at::HEAD).store(self.head, order);
         claim.advance(Owner::NOBODY);
-        let lag = (shared.geometry().capacity() / 8).max(1);
-        if self.head.wrapping_sub(self.published) >= lag {
+        if self.frontier.wrapping_sub(self.head) > AHEAD {
+            shared.prefetch_message(self.head.wrapping_add(AHEAD));
+        }
+        if self.head.wrapping_sub(self.published) >= self.lag {
             self.publish_free(shared);
+        }
+    }
+
+    /// All three in one go.
+    #[inline(always)]
+    pub(crate) fn recv(
+        &mut self,
+        shared: &Shared,
+        copy: impl FnOnce(u64, &Found) -> bool,
+    ) -> Result<Found, Obstacle> {
+        let mut claim = self.claim(shared, 1).map_err(Obstacle::Nothing)?;
+        match self.look(shared, &mut claim) {
+            Some(found) if copy(claim.position, &found) => {
+                self.release(shared, &mut claim);
+                Ok(found)
+            }
+            _ => Err(Obstacle::Claimed(claim)),
         }
     }
 

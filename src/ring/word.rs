@@ -281,7 +281,6 @@ impl Adopted {
 pub(crate) struct InHand(u64);
 
 impl InHand {
-    pub(crate) const NONE: InHand = InHand(0);
     /// Where counting the deliveries of one message ends.
     pub(crate) const MOST: u32 = 16;
 

@@ -1,6 +1,6 @@
 //! What a table has of its own when it is opened, created and removed; the rest is the pair's: see `pair`.
 
-use std::hash::{BuildHasher, Hasher};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Instant, SystemTime};
 
 use super::header::Header;
@@ -58,7 +58,7 @@ impl pair::Asked for Asked<'_> {
             geometry,
             type_name: self.type_name.into(),
             // What the standard library seeds its own tables with comes from the kernel's random numbers.
-            seed: std::hash::RandomState::new().build_hasher().finish(),
+            seed: self.options.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish()),
             created: SystemTime::now(),
             creator: os::process::pid(),
         })

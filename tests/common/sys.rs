@@ -169,3 +169,51 @@ impl Thread {
         unsafe { libc::pthread_kill(self.0 as libc::pthread_t, libc::SIGUSR1) };
     }
 }
+
+/// Makes the calling process the leader of a session with a controlling terminal, and gives both ends of it.
+pub(crate) fn take_terminal() -> [std::fs::File; 2] {
+    // SAFETY: setsid has no preconditions.
+    assert_ne!(unsafe { libc::setsid() }, -1, "{}", std::io::Error::last_os_error());
+    open_terminal()
+}
+
+/// Both ends of a new terminal. For the leader of a session that has none it becomes its controlling terminal.
+pub(crate) fn open_terminal() -> [std::fs::File; 2] {
+    use std::os::fd::AsRawFd;
+    let open =
+        |path: &str| std::fs::OpenOptions::new().read(true).write(true).open(path).expect("a terminal");
+    let master = open("/dev/ptmx");
+    let unlock: libc::c_int = 0;
+    // SAFETY: TIOCSPTLCK reads one integer.
+    assert_eq!(unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &unlock) }, 0);
+    let mut number: libc::c_int = 0;
+    // SAFETY: TIOCGPTN stores one integer.
+    assert_eq!(unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCGPTN, &mut number) }, 0);
+    let slave = open(&format!("/dev/pts/{number}"));
+    [master, slave]
+}
+
+/// Has a change of user leave the capabilities alone: SECBIT_NO_SETUID_FIXUP, from <linux/securebits.h>.
+pub(crate) fn keep_capabilities() {
+    const NO_SETUID_FIXUP: libc::c_ulong = 1 << 2;
+    // SAFETY: integers only.
+    let result = unsafe { libc::prctl(libc::PR_SET_SECUREBITS, NO_SETUID_FIXUP, 0, 0, 0) };
+    assert_eq!(result, 0, "PR_SET_SECUREBITS: {}", std::io::Error::last_os_error());
+}
+
+/// Another descriptor of a file, one that exec leaves open. Nobody owns it.
+pub(crate) fn without_close_on_exec(file: &std::fs::File) -> i32 {
+    use std::os::fd::AsRawFd;
+    // SAFETY: dup takes an integer and closes nothing.
+    let number = unsafe { libc::dup(file.as_raw_fd()) };
+    assert_ne!(number, -1);
+    number
+}
+
+/// No further processes for this one's user, unless that is root.
+pub(crate) fn forbid_processes() {
+    let limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: reads one rlimit.
+    let result = unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &limit) };
+    assert_eq!(result, 0, "RLIMIT_NPROC: {}", std::io::Error::last_os_error());
+}

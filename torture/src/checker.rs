@@ -163,14 +163,19 @@ impl Scene<'_> {
     /// Removes what is there by the kernel's own means; anything is too much.
     pub(crate) fn clear_away(&mut self) {
         self.give_up();
-        if let Ok(segment) = SegmentOptions::new().open(&*self.name) {
-            self.fault(Fault::Leaked);
-            let _ = segment.remove(); // or somebody else just did
-        }
-        if let Ok(set) = SetOptions::new(0).open(&*self.name) {
-            self.fault(Fault::Leaked);
-            let _ = set.remove(); // likewise
-        }
+        clear_away(&self.name, self.ledger);
+    }
+}
+
+/// Removes what is there of a name by the kernel's own means; anything is too much.
+pub(crate) fn clear_away(name: &str, ledger: &Ledger) {
+    if let Ok(segment) = SegmentOptions::new().open(name) {
+        ledger.fault(Fault::Leaked, 1);
+        let _ = segment.remove(); // or somebody else just did
+    }
+    if let Ok(set) = SetOptions::new(0).open(name) {
+        ledger.fault(Fault::Leaked, 1);
+        let _ = set.remove(); // likewise
     }
 }
 

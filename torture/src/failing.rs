@@ -6,15 +6,17 @@ use std::io;
 use semring::segment::SegmentOptions;
 use semring::sem::{Set, SetOptions};
 
-use crate::calls::{self, Call};
-use crate::cases::{self, Case};
+use crate::calls::Call;
+use crate::cases::Case;
+use crate::driver::Driver;
 use crate::fault::Fault;
 use crate::ledger::Ledger;
 use crate::point::Aim;
 use crate::random::Random;
 use crate::scene::Scene;
+use crate::subject::Subject;
 use crate::suite::{self, Point};
-use crate::tracer::{Event, Victim};
+use crate::tracer::Victim;
 
 /// Semaphores of a set (docs/design.md, section 3).
 const IDENT: usize = 0;
@@ -26,7 +28,28 @@ pub(crate) struct Injection {
     /// Counted from 0, between the marks.
     nth: usize,
     call: &'static str,
-    errno: i32,
+    pub(crate) errno: i32,
+}
+
+impl Injection {
+    /// Leads the victim to its end, and has the call fail on the way; false if it made another call there.
+    pub(crate) fn inject(
+        self,
+        driver: &mut impl Driver,
+        victim: &mut Victim,
+        ledger: &Ledger,
+    ) -> io::Result<bool> {
+        let mut hit = false;
+        driver.call_by_call(victim, |nth, call| {
+            hit |= nth == self.nth && call.name == self.call;
+            let fails = hit && nth == self.nth;
+            fails.then(|| {
+                ledger.excuse(self.errno);
+                self.errno
+            })
+        })?;
+        Ok(hit)
+    }
 }
 
 impl std::fmt::Display for Injection {
@@ -42,94 +65,52 @@ fn passes(errno: i32) -> bool {
 }
 
 /// Says that the object is gone, which is not true: whoever believes it has reason to leave things as they are.
-fn misleads(errno: i32) -> bool {
+pub(crate) fn misleads(errno: i32) -> bool {
     matches!(errno, libc::EIDRM | libc::EINVAL)
 }
 
 impl Scene<'_> {
     /// Has a call of the victim fail, and lets it go on to its end; false if it made another call there.
     pub(crate) fn fail(&mut self, victim: &mut Victim, injection: Injection) -> io::Result<bool> {
-        let mut hit = false;
-        let ledger = self.ledger;
-        self.call_by_call(victim, |nth, call| {
-            hit |= nth == injection.nth && call.name == injection.call;
-            let fails = hit && nth == injection.nth;
-            fails.then(|| {
-                ledger.excuse(injection.errno);
-                injection.errno
-            })
-        })?;
+        let hit = injection.inject(self, victim, self.ledger)?;
         let held_up = self.status().is_some_and(|status| status.lock_holder == Some(victim.pid()));
         if held_up && passes(injection.errno) {
             eprintln!("{}: {injection}: LOCK stays with the victim", self.case.name());
-            ledger.fault(Fault::Stuck, 1);
+            self.ledger.fault(Fault::Stuck, 1);
         }
         // A channel is finished before LOCK is given back: if that fails, it stands.
-        let creates = self.case.op.creates() && !self.lock_is_held();
+        let creates = self.case.op.creates() && !lock_is_held(&self.name);
         self.let_end(victim)?;
-        if creates && ledger.was_excused() && !misleads(injection.errno) {
-            self.left_nothing(injection);
+        if creates && self.ledger.was_excused() && !misleads(injection.errno) {
+            left_nothing(&self.name, &self.case.name(), self.ledger, injection);
         }
         Ok(hit)
     }
+}
 
-    /// The victim goes on to its next mark. `fails` hears of each call that it makes, and may give an errno.
-    fn call_by_call(
-        &mut self,
-        victim: &mut Victim,
-        mut fails: impl FnMut(usize, &Call) -> Option<i32>,
-    ) -> io::Result<()> {
-        let (mut nth, mut inside, mut errno) = (0, false, None);
-        loop {
-            victim.begin_call()?;
-            match self.next(victim, &mut false)? {
-                Event::Call if inside => {
-                    if let Some(errno) = errno.take() {
-                        victim.fail_call(errno)?;
-                    }
-                    inside = false;
-                }
-                Event::Call => {
-                    if let Some(call) = calls::of(victim.pid(), &victim.entry()?) {
-                        errno = fails(nth, &call);
-                        nth += 1;
-                    }
-                    if errno.is_some() {
-                        victim.skip_call()?;
-                    }
-                    inside = true;
-                }
-                Event::Mark => return Ok(()),
-                event => return Err(io::Error::other(format!("a victim ended: {event:?}"))),
-            }
-        }
-    }
+fn semaphores(name: &str) -> Option<Set> {
+    SetOptions::new(0).open(name).ok()
+}
 
-    fn semaphores(&self) -> Option<Set> {
-        SetOptions::new(0).open(&*self.name).ok()
-    }
+pub(crate) fn lock_is_held(name: &str) -> bool {
+    semaphores(name).and_then(|set| set.value(LOCK).ok()).is_some_and(|value| value != 0)
+}
 
-    fn lock_is_held(&self) -> bool {
-        self.semaphores().and_then(|set| set.value(LOCK).ok()).is_some_and(|value| value != 0)
-    }
-
-    /// Creating has failed, and nothing is there. A new set may stay, which the next creator uses: nobody may remove it
-    /// without having LOCK and knowing that it is new, and it is these calls that failed.
-    fn left_nothing(&self, injection: Injection) {
-        let segment = SegmentOptions::new().open(&*self.name).is_ok();
-        let set = self.semaphores();
-        let excused = injection.call.starts_with("sem") && !segment;
-        let new = excused && set.as_ref().is_some_and(|set| set.value(IDENT) == Ok(0));
-        if segment || set.is_some() && !new {
-            let name = self.case.name();
-            eprintln!("{name}: {injection}: left behind: segment {segment}, set {}", set.is_some());
-            self.ledger.fault(Fault::Leaked, 1);
-        }
+/// Creating has failed, and nothing is there. A new set may stay, which the next creator uses: nobody may remove it
+/// without having LOCK and knowing that it is new, and it is these calls that failed.
+pub(crate) fn left_nothing(name: &str, case: &str, ledger: &Ledger, injection: Injection) {
+    let segment = SegmentOptions::new().open(name).is_ok();
+    let set = semaphores(name);
+    let excused = injection.call.starts_with("sem") && !segment;
+    let new = excused && set.as_ref().is_some_and(|set| set.value(IDENT) == Ok(0));
+    if segment || set.is_some() && !new {
+        eprintln!("{case}: {injection}: left behind: segment {segment}, set {}", set.is_some());
+        ledger.fault(Fault::Leaked, 1);
     }
 }
 
 /// The calls that a case's victim makes between its marks.
-fn trace(case: &Case, ledger: &Ledger, name: String) -> io::Result<Vec<Call>> {
+pub(crate) fn trace(case: &Case, ledger: &Ledger, name: String) -> io::Result<Vec<Call>> {
     let mut scene = Scene::set(case, ledger, name, false).map_err(io::Error::other)?;
     let mut victim = scene.start()?;
     let mut calls = Vec::new();
@@ -150,16 +131,16 @@ pub(crate) fn points(
     count: u64,
     random: &mut Random,
     watch: &mut dyn FnMut(u64) -> bool,
-) -> io::Result<(Vec<Case>, Vec<Point>)> {
+) -> io::Result<(Vec<Subject>, Vec<Point>)> {
     let ledger = Ledger::new(suite::WINDOW).map_err(io::Error::other)?;
-    let wanted = |case: &Case| !case.wraps && case.name().contains(only);
-    let cases: Vec<Case> = cases::all().into_iter().filter(wanted).collect();
+    let wanted = |case: &Subject| !case.wraps() && case.name().contains(only);
+    let cases: Vec<Subject> = Subject::all().into_iter().filter(wanted).collect();
     let mut points = Vec::new();
     for (case, number) in (0..cases.len()).zip(0..) {
         if !watch(number) {
             break;
         }
-        let calls = trace(&cases[case], &ledger, suite::name(&suite::prefix(0), number))?;
+        let calls = cases[case].calls(&ledger, suite::name(&suite::prefix(0), number))?;
         for (nth, Call { name: call, errnos }) in calls.into_iter().enumerate() {
             points.extend(errnos.into_iter().map(|errno| {
                 let injection = Injection { nth, call, errno };

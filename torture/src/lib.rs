@@ -1,4 +1,4 @@
-//! Crash tests of [`semring`]: its users are killed and stopped at every instruction, and every message is accounted for.
+//! Crash tests of [`semring`]: its users are killed and stopped at every instruction, and every message and record is accounted for.
 //!
 //! A victim is a child process that is single-stepped with ptrace(2) through one public operation, and killed with
 //! SIGKILL after so many instructions, or stopped there while others work. Then survivors and newcomers go on, and
@@ -9,10 +9,12 @@
 //! cases       the table: which operation, on which ring, how full, in which company
 //! operations  what the processes of a case do
 //! scene       what surrounds a victim: channel, handles of the harness, company, dead
-//! tracer      a child that is stepped;  route: the quick way to an instruction
+//! tracer      a child that is stepped;  driver: who leads it;  route: the quick way to an instruction
 //! point       one point: kill, stop or double kill
 //! failing     one point: a system call that fails;  calls: how it can
 //! checker     what must hold afterwards;  ledger: who sent and received what;  fault: what can go wrong
+//! table       the same of a record table: cases, what the processes do, what must hold afterwards
+//! subject     a case of either
 //! suite       many points, on several processors
 //! storm       random deaths and stops under load;  deaths: one after the other;  latency: how fast one is noticed
 //! plan        what is to be done;  report: what came of it
@@ -25,6 +27,7 @@ mod calls;
 mod cases;
 mod checker;
 mod deaths;
+mod driver;
 mod failing;
 mod fault;
 mod latency;
@@ -38,8 +41,10 @@ mod report;
 mod route;
 mod scene;
 mod storm;
+mod subject;
 mod suite;
 mod sys;
+mod table;
 mod tracer;
 
 pub use fault::{FAULTS, Fault};

@@ -37,7 +37,7 @@ pub(crate) struct Stage<'a> {
 }
 
 /// Why an operation did not do what it is for, if an ordinary peer explains it.
-fn explained(error: &Error) -> bool {
+pub(crate) fn explained(error: &Error) -> bool {
     matches!(error, Error::Removed | Error::AlreadyExists { .. } | Error::NotFound { .. })
 }
 
@@ -386,7 +386,7 @@ fn between<T>(what: T, run: impl FnOnce(T)) {
     mark();
 }
 
-fn complain(who: &str, error: &dyn std::fmt::Display) -> i32 {
+pub(crate) fn complain(who: &str, error: &dyn std::fmt::Display) -> i32 {
     eprintln!("{who}: {error}");
     1
 }

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use semring::Kind;
 
-use crate::cases::Case;
 use crate::deaths;
 use crate::failing;
 use crate::fault::FAULTS;
@@ -13,6 +12,7 @@ use crate::point::Aim;
 use crate::random::Random;
 use crate::report::{Report, Row, Suite};
 use crate::storm::{self, Weather};
+use crate::subject::Subject;
 use crate::suite::{self, Point, Results, Survey};
 use crate::tracer;
 
@@ -205,7 +205,13 @@ impl Running<'_> {
         self.suite(Suite::Fail, &cases, &points, FAILURES)
     }
 
-    fn suite(&mut self, suite: Suite, cases: &[Case], points: &[Point], share: u32) -> std::io::Result<()> {
+    fn suite(
+        &mut self,
+        suite: Suite,
+        cases: &[Subject],
+        points: &[Point],
+        share: u32,
+    ) -> std::io::Result<()> {
         self.runs += 1;
         let (jobs, run) = (self.plan.jobs, self.runs);
         let results: Results = self.part(suite.name(), points.len() as u64, share, |watch, _| {
@@ -213,7 +219,7 @@ impl Running<'_> {
         })?;
         self.report.failures.extend(results.failures);
         for (case, tally) in cases.iter().zip(&results.tallies) {
-            self.report.add(suite, case.kind, case.op.name(), tally);
+            self.report.add(suite, case.object(), case.operation(), tally);
         }
         Ok(())
     }
@@ -267,12 +273,12 @@ impl Running<'_> {
 }
 
 impl Report {
-    fn add(&mut self, suite: Suite, kind: Kind, operation: &'static str, tally: &suite::Tally) {
-        let same = |row: &&mut Row| row.suite == suite && row.kind == kind && row.operation == operation;
+    fn add(&mut self, suite: Suite, object: &'static str, operation: &'static str, tally: &suite::Tally) {
+        let same = |row: &&mut Row| row.suite == suite && row.object == object && row.operation == operation;
         match self.rows.iter_mut().find(same) {
             Some(row) => row.tally.add(tally),
             None if tally.points > 0 || tally.faults != [0; FAULTS] => {
-                self.rows.push(Row { suite, kind, operation, tally: *tally });
+                self.rows.push(Row { suite, object, operation, tally: *tally });
             }
             None => {}
         }

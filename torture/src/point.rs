@@ -8,6 +8,7 @@ use semring::{Error, Kind};
 
 use crate::cases::{Case, Company, Op, Part};
 use crate::checker::Doubt;
+use crate::driver::Driver;
 use crate::failing::Injection;
 use crate::fault::{FAULTS, Fault};
 use crate::ledger::Ledger;
@@ -42,6 +43,8 @@ pub(crate) enum Recoverer {
     Consumer,
     /// A producer that comes.
     Producer,
+    /// Somebody who opens the table, and writes.
+    Writer,
 }
 
 impl Aim {
@@ -152,32 +155,11 @@ pub(crate) fn trace_recoverer(
     Ok(trace)
 }
 
-impl Scene<'_> {
-    /// Brings the victim to a point; false if it came to its end before.
-    fn approach(&mut self, victim: &mut Victim, route: Route) -> io::Result<bool> {
-        let mut steps = 0;
-        if let Some((address, before)) = route.shortcut {
-            if victim.break_at(address).is_ok() {
-                victim.begin_run()?;
-                let event = self.next(victim, &mut false)?;
-                // Also one that was missed: the victim may go on, and come by later.
-                victim.clear_breakpoint()?;
-                if event != Event::Step {
-                    return Ok(false);
-                }
-                steps = before;
-            }
-        }
-        while steps < route.steps {
-            match self.step(victim, &mut false)? {
-                Event::Step => steps += 1,
-                _ => return Ok(false),
-            }
-        }
-        Ok(true)
+impl Driver for Scene<'_> {
+    fn next(&mut self, victim: &mut Victim, slept: &mut bool) -> io::Result<Event> {
+        self.event(victim, slept, false)?.ok_or_else(|| io::Error::other("a victim is stuck"))
     }
 
-    /// One instruction, through a sleep if need be.
     fn step(&mut self, victim: &mut Victim, slept: &mut bool) -> io::Result<Event> {
         if !self.case.op.blocks() {
             return victim.step();
@@ -185,29 +167,13 @@ impl Scene<'_> {
         victim.begin_step()?;
         self.next(victim, slept)
     }
+}
 
-    pub(crate) fn next(&mut self, victim: &mut Victim, slept: &mut bool) -> io::Result<Event> {
-        self.event(victim, slept, false)?.ok_or_else(|| io::Error::other("a victim is stuck"))
-    }
-
+impl Scene<'_> {
     /// Lets the victim run until it sleeps.
     fn lull(&mut self, victim: &mut Victim) -> io::Result<bool> {
         victim.begin_run()?;
         self.event(victim, &mut false, true).map(|event| event.is_none())
-    }
-
-    /// Steps the victim to its end, and notes the way.
-    fn trace(&mut self, victim: &mut Victim) -> io::Result<(Trace, bool)> {
-        let mut addresses = Vec::new();
-        let mut slept = false;
-        loop {
-            addresses.push(victim.address());
-            match self.step(victim, &mut slept)? {
-                Event::Step => {}
-                Event::Mark => return Ok((Trace::new(addresses), slept)),
-                event => return Err(io::Error::other(format!("a victim ended: {event:?}"))),
-            }
-        }
     }
 
     /// What the victim does next; if it sleeps, it is helped on, or `None`.

@@ -42,8 +42,8 @@ impl Suite {
 pub struct Row {
     /// What was done to it.
     pub suite: Suite,
-    /// On which ring.
-    pub kind: Kind,
+    /// On what: "SPSC" and "MPMC" are rings of channels.
+    pub object: &'static str,
     /// The operation.
     pub operation: &'static str,
     /// What came of it.
@@ -53,7 +53,7 @@ pub struct Row {
 /// Everything that was found.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// By suite, ring and operation.
+    /// By suite, object and operation.
     pub rows: Vec<Row>,
     /// By ring; one with deaths, one with stops alone.
     pub storms: Vec<(Kind, StormTally)>,
@@ -71,7 +71,7 @@ pub struct Report {
     pub interrupted: bool,
 }
 
-fn kind_name(kind: Kind) -> &'static str {
+pub(crate) fn kind_name(kind: Kind) -> &'static str {
     if kind == Kind::Spsc { "SPSC" } else { "MPMC" }
 }
 
@@ -162,10 +162,10 @@ impl Report {
                 continue;
             }
             let _ = writeln!(text, "## {}\n", suite.name());
-            let _ = writeln!(text, "| ring | operation | {} |", HEAD.join(" | "));
+            let _ = writeln!(text, "| on | operation | {} |", HEAD.join(" | "));
             let _ = writeln!(text, "|---|---|{}", "---:|".repeat(HEAD.len()));
             for row in rows {
-                row_of(&mut text, kind_name(row.kind), row.operation, &row.tally);
+                row_of(&mut text, row.object, row.operation, &row.tally);
             }
             row_of(&mut text, "", "**sum**", &self.sum(suite));
             text.push('\n');
@@ -221,8 +221,8 @@ impl Report {
     }
 }
 
-fn row_of(text: &mut String, kind: &str, operation: &str, tally: &Tally) {
-    let _ = write!(text, "| {kind} | {operation} |");
+fn row_of(text: &mut String, object: &str, operation: &str, tally: &Tally) {
+    let _ = write!(text, "| {object} | {operation} |");
     end_row(text, &cells(tally));
 }
 

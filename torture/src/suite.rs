@@ -7,12 +7,12 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use semring::segment::{Key, Mapping, SegmentOptions};
 
-use crate::cases::{self, Case, Company};
 use crate::fault::{FAULTS, Fault};
 use crate::ledger::Ledger;
-use crate::point::{self, Aim, Outcome, Recoverer};
+use crate::point::{Aim, Outcome};
 use crate::random::Random;
 use crate::route::{Route, Trace};
+use crate::subject::Subject;
 use crate::sys::{self, End, Pid};
 
 /// Messages of one producer that a point can have under way.
@@ -57,7 +57,7 @@ pub(crate) struct Point {
 
 /// What a dry run showed of each case: how many instructions it has, and whether it sleeps.
 pub(crate) struct Survey {
-    pub(crate) cases: Vec<Case>,
+    pub(crate) cases: Vec<Subject>,
     pub(crate) traces: Vec<(Trace, bool)>,
 }
 
@@ -139,7 +139,7 @@ pub(crate) fn name(prefix: &str, index: u64) -> String {
 
 /// Runs all points on `jobs` processors. `watch` hears now and then how many are done, and says whether to go on.
 pub(crate) fn run(
-    cases: &[Case],
+    cases: &[Subject],
     points: &[Point],
     jobs: usize,
     run: u32,
@@ -199,7 +199,7 @@ fn blame(scores: &Scores, points: &[Point], job: usize, end: End, prefix: &str) 
 }
 
 /// A job: one point after the other.
-fn work(cases: &[Case], points: &[Point], scores: &Scores, job: usize, prefix: &str) -> i32 {
+fn work(cases: &[Subject], points: &[Point], scores: &Scores, job: usize, prefix: &str) -> i32 {
     sys::ignore_interrupts();
     sys::pin(job);
     let Ok(ledger) = Ledger::new(WINDOW) else { return 1 };
@@ -222,12 +222,10 @@ fn work(cases: &[Case], points: &[Point], scores: &Scores, job: usize, prefix: &
 }
 
 /// A point, by the quick way or on foot.
-fn certainly(case: &Case, aim: Aim, ledger: &Ledger, name: &str) -> io::Result<Outcome> {
-    let outcome = point::run(case, aim, ledger, name.to_string())?;
+fn certainly(case: &Subject, aim: Aim, ledger: &Ledger, name: &str) -> io::Result<Outcome> {
+    let outcome = case.run(aim, ledger, name.to_string())?;
     match aim.on_foot() {
-        Some(aim) if !outcome.hit && outcome.faults == [0; FAULTS] => {
-            point::run(case, aim, ledger, name.to_string())
-        }
+        Some(aim) if !outcome.hit && outcome.faults == [0; FAULTS] => case.run(aim, ledger, name.to_string()),
         _ => Ok(outcome),
     }
 }
@@ -236,17 +234,18 @@ impl Survey {
     /// Steps every case of a name that has `only` in it once, to its end. A case whose positions wrap does what its twin
     /// does, with other numbers; `thorough`: it is stepped all the same.
     pub(crate) fn new(only: &str, thorough: bool, watch: &mut dyn FnMut(u64) -> bool) -> io::Result<Self> {
-        let chosen = cases::all().into_iter().filter(|case| case.name().contains(only));
+        let chosen = Subject::all().into_iter().filter(|case| case.name().contains(only));
         let ledger = Ledger::new(WINDOW).map_err(io::Error::other)?;
         let mut survey = Survey { cases: Vec::new(), traces: Vec::new() };
         for (index, case) in (0..).zip(chosen) {
             if !watch(index) {
                 break;
             }
-            let twin = survey.cases.iter().position(|c| !thorough && *c == Case { wraps: false, ..case });
+            let twin = survey.cases.iter().position(|c| !thorough && case.wraps() && *c == case.twin(false));
             let found = match twin {
                 Some(twin) => survey.traces[twin].clone(),
-                None => point::trace(&case, &ledger, name(&prefix(0), index))
+                None => case
+                    .trace(&ledger, name(&prefix(0), index))
                     .map_err(|e| io::Error::other(format!("{}: {e}", case.name())))?,
             };
             survey.cases.push(case);
@@ -283,10 +282,11 @@ impl Survey {
         watch: &mut dyn FnMut(u64) -> bool,
     ) -> io::Result<Vec<Point>> {
         let ledger = Ledger::new(WINDOW).map_err(io::Error::other)?;
-        let wanted = |case: &Case| case.company == Company::Nobody && !case.wraps;
-        let victims: Vec<usize> = (0..self.cases.len()).filter(|&case| wanted(&self.cases[case])).collect();
+        let victims: Vec<usize> = (0..self.cases.len())
+            .filter(|&case| self.cases[case].is_alone() && !self.cases[case].wraps())
+            .collect();
         // Few pairs are not worth a trace of every recoverer: then only some of the cases.
-        let kinds: usize = victims.iter().map(|&case| Recoverer::all(&self.cases[case]).len()).sum();
+        let kinds: usize = victims.iter().map(|&case| self.cases[case].recoverers().len()).sum();
         let each = (count / kinds.max(1) as u64 + 1).max(LEAST_PAIRS);
         let stride = (kinds as u64 * each / count.max(1)).max(1) as usize;
         let victims: Vec<usize> = victims.into_iter().step_by(stride).collect();
@@ -296,12 +296,11 @@ impl Survey {
                 return Ok(points);
             }
             let (trace, _) = &self.traces[case];
-            let twin = Case { wraps: true, ..self.cases[case] };
+            let twin = self.cases[case].twin(true);
             let twin = self.cases.iter().position(|c| *c == twin).unwrap_or(case);
-            for &who in Recoverer::all(&self.cases[case]) {
+            for &who in self.cases[case].recoverers() {
                 let half = trace.route(trace.steps() / 2);
-                let theirs =
-                    point::trace_recoverer(&self.cases[case], half, who, &ledger, name(&prefix(0), nth))?;
+                let theirs = self.cases[case].trace_recoverer(half, who, &ledger, name(&prefix(0), nth))?;
                 let mut pairs = HashSet::new();
                 while (pairs.len() as u64) < each.min(trace.steps() * theirs.steps() / 2) {
                     pairs.insert((random.below(trace.steps() + 1), random.below(theirs.steps() + 1)));

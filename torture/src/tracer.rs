@@ -158,7 +158,8 @@ impl Victim {
         self.pid
     }
 
-    fn event(&mut self) -> io::Result<Event> {
+    /// What comes of what was begun, once it has.
+    pub(crate) fn event(&mut self) -> io::Result<Event> {
         let Some(status) = sys::wait_status(self.pid, 0)? else {
             return Err(io::ErrorKind::WouldBlock.into());
         };

@@ -2,10 +2,8 @@
 //! process that starts the others, and goes with [`Objects`].
 
 pub mod bare;
+pub mod kernel;
 pub mod ours;
-pub mod posix_mq;
-pub mod stream;
-pub mod sysv_mq;
 pub mod textbook;
 
 #[cfg(feature = "boost")]
@@ -21,7 +19,11 @@ pub mod ringfire;
 #[cfg(feature = "rtrb")]
 pub mod rtrb;
 
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+
+use semring_cli::rivals::sysv_mq::Queue;
+use semring_cli::rivals::{inheritable, posix_mq, stream};
 
 use crate::objects::Objects;
 use crate::spec::{Rival, Spec};
@@ -31,18 +33,12 @@ pub fn prepare(spec: &mut Spec, objects: &mut Objects) -> Result<(), Box<dyn std
     for lane in 0..spec.lanes() {
         match spec.rival {
             Rival::OursSpsc | Rival::OursMpmc => objects.channel(ours::create(spec, lane)?),
-            Rival::Bare => inherit(spec, objects, [bare::memory(spec)?]),
-            Rival::Pipe => {
-                let (rx, tx) = nix::unistd::pipe()?;
-                inherit(spec, objects, [rx, tx]);
-            }
-            Rival::Socket => {
-                let (rx, tx) = stream::socket_pair()?;
-                inherit(spec, objects, [rx, tx]);
-            }
-            Rival::Fifo => stream::make_fifo(spec, lane)?,
-            Rival::PosixMq => objects.posix_mq(posix_mq::create(spec, lane)?),
-            Rival::SysvMq => spec.ids.push(objects.sysv_mq(sysv_mq::create()?)),
+            Rival::Bare => inherit(spec, objects, [bare::memory(spec)?])?,
+            Rival::Pipe => inherit(spec, objects, stream::pipe()?)?,
+            Rival::Socket => inherit(spec, objects, stream::socket()?)?,
+            Rival::Fifo => inherit(spec, objects, stream::fifo()?)?,
+            Rival::PosixMq => inherit(spec, objects, [posix_mq::create(spec.capacity, spec.size)?])?,
+            Rival::SysvMq => spec.ids.push(objects.sysv_mq(Queue::create(spec.size)?)),
             Rival::Textbook => {
                 spec.ids.push(objects.segment(textbook::create_segment(spec)?));
                 spec.ids.push(objects.semaphores(textbook::create_semaphores(spec)?));
@@ -57,11 +53,13 @@ pub fn prepare(spec: &mut Spec, objects: &mut Objects) -> Result<(), Box<dyn std
     Ok(())
 }
 
-fn inherit<const K: usize>(spec: &mut Spec, objects: &mut Objects, fds: [OwnedFd; K]) {
+fn inherit<const K: usize>(spec: &mut Spec, objects: &mut Objects, fds: [OwnedFd; K]) -> io::Result<()> {
     for fd in fds {
+        inheritable(&fd)?;
         spec.fds.push(fd.as_raw_fd());
         objects.descriptor(fd);
     }
+    Ok(())
 }
 
 /// A name for one lane's object.
@@ -84,10 +82,10 @@ pub fn patiently<T, E: std::fmt::Display>(what: &str, mut attempt: impl FnMut() 
 }
 
 /// The result of a libc call that says -1 when it fails.
-pub fn succeeded(call: &str, result: libc::c_int) -> std::io::Result<libc::c_int> {
+pub fn succeeded(call: &str, result: libc::c_int) -> io::Result<libc::c_int> {
     if result == -1 {
-        let e = std::io::Error::last_os_error();
-        return Err(std::io::Error::new(e.kind(), format!("{call}: {e}")));
+        let e = io::Error::last_os_error();
+        return Err(io::Error::new(e.kind(), format!("{call}: {e}")));
     }
     Ok(result)
 }

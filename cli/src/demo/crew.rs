@@ -1,20 +1,21 @@
 //! The workers of a run, seen from their parent: starting them together, watching them, and ending them.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::clock;
 use crate::failure::{Context, Failure};
+use crate::offspring;
 use crate::signals::Signals;
 
 use super::WORKER;
 use super::board::{Board, End, Note};
-use super::message;
 use super::plan::{Plan, Role};
 
 /// How often the parent looks: often until all are there, then as often as a person can follow.
@@ -72,9 +73,8 @@ impl<'a> Crew<'a> {
             let stdio = |fd: &OwnedFd| {
                 fd.as_fd().try_clone_to_owned().map(Stdio::from).context("cannot start a worker")
             };
-            let child = Command::new("/proc/self/exe")
-                .arg0("semring")
-                .args([WORKER, role.name(), &index.to_string(), &text])
+            let child = offspring::command(WORKER)
+                .args([role.name(), &index.to_string(), &text])
                 .stdin(stdio(memory)?)
                 .stdout(end.map_or(Ok(Stdio::null()), stdio)?)
                 .spawn()
@@ -102,7 +102,7 @@ impl<'a> Crew<'a> {
             }
             let started = self.board.started() != 0;
             if !started && !self.dismiss_stranded() && all_there {
-                self.board.start(message::now());
+                self.board.start(clock::now());
             }
             progress.set_position(self.board.done(Role::Consumer));
             if let Some(signal) = signals.sleep(if started { RUNNING } else { STARTING }) {

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::clock;
+
 use super::board::{Board, Note};
 use super::message::{self, Stamp};
 use super::plan::{Plan, Role};
@@ -61,7 +63,7 @@ impl<'a> Ledger<'a> {
         let before = word.load(Relaxed);
         word.store(before | bit, Relaxed);
         if sent_at != 0 {
-            let age = message::now().saturating_sub(sent_at).max(1);
+            let age = clock::now().saturating_sub(sent_at).max(1);
             self.samples[(global / self.stride) as usize].store(age, Relaxed);
         }
         for (is, note) in

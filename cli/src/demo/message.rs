@@ -7,7 +7,6 @@
 //! 24  bytes that a generator seeded with the second word makes
 //! ```
 
-use nix::time::{ClockId, clock_gettime};
 use twox_hash::XxHash3_64;
 
 /// The shortest message: its header alone.
@@ -41,12 +40,6 @@ pub(super) fn read(bytes: &[u8]) -> Option<Stamp> {
     let (checksum, identity, sent_at) = (word(0)?, word(8)?, word(16)?);
     let whole = checksum == XxHash3_64::oneshot(&bytes[8..]);
     whole.then_some(Stamp { producer: (identity >> 48) as usize, number: identity & (MOST - 1), sent_at })
-}
-
-/// CLOCK_MONOTONIC in nanoseconds: the same in all processes. 0 if there is no such clock.
-pub(super) fn now() -> u64 {
-    clock_gettime(ClockId::CLOCK_MONOTONIC)
-        .map_or(0, |t| t.tv_sec() as u64 * 1_000_000_000 + t.tv_nsec() as u64)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use semring::{Channel, Error, Options, TryRecvError};
 use serde::Serialize;
 
 use crate::failure::{Context, Failure};
+use crate::removal::Removal;
 use crate::signals::Signals;
 
 use super::board::{Board, End};
@@ -41,18 +42,6 @@ pub(super) struct Killed {
     pub(super) signal: i32,
 }
 
-/// Removes the channel of a run, whatever comes.
-struct Removal(Option<Channel>);
-
-impl Drop for Removal {
-    fn drop(&mut self) {
-        if let Some(channel) = self.0.take() {
-            // Nothing can be done about an error here; that it is gone already is fine.
-            let _ = channel.remove();
-        }
-    }
-}
-
 /// Creates a channel of a name that no other demo has: the number of our process, which another pid namespace may
 /// have too, or a process that was killed before us.
 pub(super) fn create_channel(options: &Options) -> semring::Result<(String, Channel)> {
@@ -67,11 +56,8 @@ pub(super) fn create_channel(options: &Options) -> semring::Result<(String, Chan
 
 /// Runs the plan over a channel that is removed at the end.
 pub(super) fn over_channel(plan: &Plan, channel: Channel, signals: &Signals) -> Result<Outcome, Failure> {
-    let removal = Removal(Some(channel));
-    run(plan, None, signals, |board| match &removal.0 {
-        Some(channel) => drain(plan, board, channel),
-        None => Ok(()),
-    })
+    let removal = Removal(channel);
+    run(plan, None, signals, |board| drain(plan, board, &removal.0))
 }
 
 /// Runs the plan over a new pipe.

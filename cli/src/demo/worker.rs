@@ -6,12 +6,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use clap::Args;
-use nix::sys::prctl;
 use nix::sys::signal::Signal;
-use nix::unistd::{Pid, getppid};
 use semring::Options;
 
+use crate::clock;
 use crate::failure::{Context, Failure};
+use crate::offspring::{self, is_orphan};
 use crate::signals::Signals;
 
 use super::board::{Board, End, Note};
@@ -62,9 +62,8 @@ impl Worker {
         // Nothing has to be put in order at the end of a pipe, and a read from one cannot be cancelled.
         let grace = if matches!(plan.transport, Transport::Pipe) { Duration::ZERO } else { GRACE };
         let signals = Signals::handle(grace).context("cannot handle signals")?;
-        // Not "exe", as it would be after the link that we were started by.
-        prctl::set_name(c"semring").context("cannot set the name of the process")?;
-        follow_parent(&plan).context("cannot follow the parent")?;
+        // A worker does not outlive its parent.
+        offspring::follow(plan.parent, Signal::SIGTERM).context("cannot follow the parent")?;
         let board = inherited(io::stdin()).and_then(|memory| Board::open(&plan, memory));
         let worker = Running {
             plan: &plan,
@@ -85,9 +84,9 @@ impl Worker {
                 (End::Failed, Err(Failure::new(format_args!("{who}: {message}"))))
             }
         };
-        worker.board.note(self.role, self.index, Note::EndedAt, message::now());
+        worker.board.note(self.role, self.index, Note::EndedAt, clock::now());
         worker.board.note(self.role, self.index, Note::End, end as u64);
-        if is_orphan(&plan) || matches!(end, End::Stopped) && becomes_orphan(&plan) {
+        if is_orphan(plan.parent) || matches!(end, End::Stopped) && becomes_orphan(plan.parent) {
             // The parent would have removed the channel. The first of us to come here does; the others find none.
             if let Transport::Channel(name) = &plan.transport {
                 let _ = Options::new().open(name.as_str()).and_then(semring::Channel::remove);
@@ -159,7 +158,7 @@ impl Running<'_> {
             let count = (quota - sent).min(messages.len() as u64) as usize;
             for (number, bytes) in (sent..).zip(&mut messages[..count]) {
                 let measured = (first + number) & between == 0;
-                let sent_at = if measured { message::now() } else { 0 };
+                let sent_at = if measured { clock::now() } else { 0 };
                 message::write(bytes, &Stamp { producer: self.index, number, sent_at });
             }
             let result = outlet.send(&messages[..count]);
@@ -188,27 +187,13 @@ impl Running<'_> {
     }
 }
 
-/// A worker does not outlive its parent: the kernel sends it SIGTERM then.
-fn follow_parent(plan: &Plan) -> io::Result<()> {
-    prctl::set_pdeathsig(Signal::SIGTERM)?;
-    if is_orphan(plan) {
-        // The parent was gone before we asked.
-        signal_hook::low_level::raise(signal_hook::consts::SIGTERM)?;
-    }
-    Ok(())
-}
-
 /// The signal of the parent's death comes with the end of the thread that made us; its other threads may take a moment
 /// longer, and are our parent until then (prctl(2), PR_SET_PDEATHSIG).
-fn becomes_orphan(plan: &Plan) -> bool {
+fn becomes_orphan(parent: u32) -> bool {
     (0..20).any(|_| {
         std::thread::sleep(std::time::Duration::from_millis(10));
-        is_orphan(plan)
+        is_orphan(parent)
     })
-}
-
-fn is_orphan(plan: &Plan) -> bool {
-    getppid() != Pid::from_raw(plan.parent as i32)
 }
 
 /// The parent hands the shared memory over as standard input, and the pipe, whichever end, as standard output.

@@ -1,4 +1,4 @@
-//! Starting a service: what happens between fork and exec decides who it is. `docs/design.md` section 12 has the steps.
+//! Starting a service: what happens between fork and exec decides who it is. `docs/design.md` section 14 has the steps.
 
 use std::ffi::CString;
 use std::io;

@@ -1,4 +1,4 @@
-//! One service under supervision: its phases, and how it gets from one to the next. `docs/design.md` section 12 has the
+//! One service under supervision: its phases, and how it gets from one to the next. `docs/design.md` section 14 has the
 //! table. Everything that a successor has to know is on the board; what is here can be lost at any moment.
 
 use std::io;

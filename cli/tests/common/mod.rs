@@ -161,6 +161,19 @@ impl Drop for Running {
     }
 }
 
+/// The commands, as `semring --help` lists them.
+pub(crate) fn commands() -> Vec<String> {
+    let help = String::from_utf8(run(semring(["--help"])).ok().stdout).unwrap();
+    assert!(help.contains("Examples:") && !help.contains("demo-worker"));
+    let list = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    // Longer descriptions go on in further lines, which are indented further.
+    let list = list.take_while(|line| line.starts_with("  ")).filter(|line| !line.starts_with("   "));
+    list.filter_map(|line| line.split_whitespace().next())
+        .filter(|c| *c != "help")
+        .map(str::to_owned)
+        .collect()
+}
+
 /// Runs a command to its end.
 pub(crate) fn run(command: Command) -> Done {
     Running::start(command).end()
@@ -221,14 +234,24 @@ pub(crate) fn alone() -> bool {
     alone.is_ok()
 }
 
+/// The processes that a command has started and not waited for.
+pub(crate) fn children(of: i32) -> Vec<i32> {
+    let children = std::fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap_or_default();
+    children.split_whitespace().filter_map(|child| child.parse().ok()).collect()
+}
+
+/// Has it ended? A process that nobody has waited for yet is a zombie, and has ended.
+pub(crate) fn has_ended(process: i32) -> bool {
+    std::fs::read_to_string(format!("/proc/{process}/stat")).map_or(true, |stat| stat.contains(") Z "))
+}
+
 /// The worker processes of a demo: their arguments after the hidden command, and their ids.
 pub(crate) fn workers(demo: i32) -> Vec<(String, i32)> {
-    let children = std::fs::read_to_string(format!("/proc/{demo}/task/{demo}/children")).unwrap_or_default();
-    let worker = |child: &str| {
+    let worker = |child: i32| {
         let arguments = std::fs::read_to_string(format!("/proc/{child}/cmdline")).ok()?;
         let mut arguments = arguments.split('\0').skip_while(|argument| *argument != "demo-worker");
         let (_, role, index) = (arguments.next()?, arguments.next()?, arguments.next()?);
-        Some((format!("{role} {index}"), child.parse().ok()?))
+        Some((format!("{role} {index}"), child))
     };
-    children.split_whitespace().filter_map(worker).collect()
+    children(demo).into_iter().filter_map(worker).collect()
 }
