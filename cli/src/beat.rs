@@ -1,5 +1,7 @@
 //! `semring beat`: a sign of life for a service that is a script.
 
+use std::io::{self, Write};
+
 use clap::Args;
 use semring::heartbeat::{BOARD_VARIABLE, SERVICE_VARIABLE};
 use serde_json::json;
@@ -39,7 +41,8 @@ impl Beat {
         }
         place.beat();
         if json {
-            println!("{}", json!({ "service": service, "board": board.name() }));
+            let report = json!({ "service": service, "board": board.name() });
+            writeln!(io::stdout(), "{report}").map_err(|error| Failure::stdout(&error))?;
         }
         Ok(())
     }

@@ -47,10 +47,10 @@ fn services_that_exit_crash_or_are_killed_run_again() {
 #[test]
 fn people_stop_start_and_restart() {
     let mut set = Supervised::new(&service("a", SLEEP, ""));
-    set.tell("stop", "a").fails(1, "nothing is supervised as");
+    set.tell("stop", "a").fails(1, "does not exist");
     set.supervise();
     set.until_run("a", 1);
-    set.tell("stop", "nobody").fails(1, "has no service nobody");
+    set.tell("stop", "nobody").fails(1, "service nobody does not exist");
     set.tell("restart", "a").ok();
     set.until_run("a", 2);
     assert_eq!(set.tell("stop", "a").ok().json()["services"][0]["state"], "stopped");
@@ -347,7 +347,7 @@ fn one_service_without_a_configuration() {
     single.signal(SIGINT);
     let done = single.end().ok();
     assert!(done.stderr.lines().all(|line| line.starts_with('{')), "{}", done.stderr);
-    status().fails(1, "nothing is supervised");
+    status().fails(1, "does not exist");
 }
 
 #[test]
@@ -412,4 +412,43 @@ fn an_idle_supervisor_does_nothing() {
     println!("CPU of a supervisor with 50 services in 2 s: {} -> {} ns {}", last.1, spent().1, asleep());
     assert_eq!(spent(), last);
     set.end();
+}
+
+/// Without the board nothing says any more who runs: all end, rather than run twice under the next supervisor.
+#[test]
+fn a_board_that_is_removed_ends_everything() {
+    let mut set = Supervised::new(&service("a", SLEEP, ""));
+    set.supervise();
+    set.until_run("a", 1);
+    let pid = set.alive("a").unwrap();
+    set.board().unwrap().remove().unwrap();
+    // It does not look by itself; whatever happens makes it.
+    signal(set.last(), 1);
+    assert!(within(LIMIT, || set.reap() == 0), "{}", set.read("events"));
+    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+    assert!(set.read("events").contains("removed: all services end"), "{}", set.read("events"));
+}
+
+#[test]
+fn in_the_background() {
+    let mut set = Supervised::new(&service("a", SLEEP, ""));
+    let start = |set: &Supervised| {
+        let mut command = semring(["supervise", "--config", "services.toml", "--daemon", "--json", "--log"]);
+        command.arg(set.directory.join("events")).current_dir(&set.directory);
+        run(command)
+    };
+    let done = start(&set).ok();
+    let told: serde_json::Value = serde_json::from_str(&done.stderr).unwrap();
+    let pid = told["pid"].as_i64().unwrap() as i32;
+    set.until_run("a", 1);
+    assert_eq!(set.board().unwrap().keeper(), Ok(Some(pid)));
+    // A second one is ready when it stands by.
+    start(&set).ok();
+    let board = set.board().unwrap();
+    set.until("a standby", || board.standbys() == Ok(1));
+    signal(pid, SIGTERM);
+    set.until("both are gone", || set.board().is_none());
+    set.write("services.toml", "wrong");
+    start(&set).fails(1, "nothing was started");
+    set.reap();
 }

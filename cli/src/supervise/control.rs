@@ -34,21 +34,15 @@ pub(crate) fn find(board: Option<&str>, service: Option<&str>) -> Result<Board, 
             Ok(board) => return Ok(board),
         }
     }
-    let who = service.map(|name| format!(" with a service {name}")).unwrap_or_default();
-    Err(Failure::new(format_args!(
-        "nothing is supervised as {}{who}: is the supervisor running?",
-        candidates.join(" or ")
-    )))
+    let boards = candidates.join(" or ");
+    let what = service.map_or(format!("board {boards}"), |name| format!("service {name} on board {boards}"));
+    Err(Failure::new(format_args!("{what} does not exist: is the supervisor running?")))
 }
 
 /// The place of a service.
 pub(crate) fn place(board: &Board, service: &str) -> Result<Place, Failure> {
-    board.place(service)?.ok_or_else(|| {
-        Failure::new(format_args!(
-            "{} has no service {service}: semring supervise status lists them",
-            board.name()
-        ))
-    })
+    let missing = || format!("service {service} does not exist on board {}: see its status", board.name());
+    board.place(service)?.ok_or_else(|| Failure::new(missing()))
 }
 
 /// Tells the supervisor to look at the board; it says so itself if there is none.

@@ -145,6 +145,8 @@ impl Engine {
 
     /// Does all that can be done now, and says when there will be more.
     fn advance(&mut self) -> Result<u64, Error> {
+        // Any question would do: is the board still there?
+        self.keeper.board().standbys()?;
         loop {
             let now = Now::read();
             let mut again = false;

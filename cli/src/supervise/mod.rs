@@ -31,8 +31,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use semring::daemon::Stream;
 
-use crate::failure::Failure;
+use crate::background::{self, BackgroundOptions};
+use crate::failure::{Context, Failure};
 use config::{Config, Service};
 use events::Events;
 
@@ -49,6 +51,7 @@ use events::Events;
     after_help = "\
 Examples:
   semring supervise --config services.toml              and once more, as a standby
+  semring supervise --config services.toml --daemon --log /var/log/services
   semring supervise --name web -- python3 -m http.server
   semring supervise status
   semring supervise restart web
@@ -65,6 +68,9 @@ pub(crate) struct Supervise {
     /// Check the configuration and say what is wrong with it, but start nothing
     #[arg(long, requires = "config")]
     check: bool,
+
+    #[command(flatten)]
+    background: BackgroundOptions,
 
     /// One service of that name, and its board has that name, too
     #[arg(long, requires = "command")]
@@ -124,12 +130,24 @@ impl Supervise {
         if let Some(action) = &self.action {
             return action.run(json);
         }
+        // Errors belong in the foreground, and relative paths.
         let config = self.configuration()?;
+        let file =
+            self.config.as_deref().map(std::path::absolute).transpose().context("the configuration")?;
         if self.check {
             return Ok(());
         }
-        let file = self.config.as_deref().map(std::path::absolute).transpose().map_err(Failure::new)?;
-        run::run(config, file, Events { json }, || Ok(()))
+        let starting = match self.background.enter(Stream::Null)? {
+            background::Place::Foreground => None,
+            background::Place::Daemon(starting) => Some(starting),
+            background::Place::Elsewhere(pid) => {
+                if json {
+                    eprintln!("{}", serde_json::json!({ "board": config.board, "pid": pid }));
+                }
+                return Ok(());
+            }
+        };
+        run::run(config, file, Events { json }, starting)
     }
 
     fn configuration(&self) -> Result<Config, Failure> {
@@ -147,8 +165,9 @@ impl Supervise {
                     .ok_or_else(|| Failure::usage("a name has 1 to 64 bytes without control characters"))?;
                 let program = self.command.first().map(String::as_str).unwrap_or_default();
                 config::find_program(program, None, None).map_err(Failure::new)?;
-                let services = vec![Service::new(name, self.command.clone())];
-                Ok(Config { board: name.into(), services })
+                let mut service = Service::new(name, self.command.clone());
+                service.directory = Some(std::env::current_dir().context("the working directory")?);
+                Ok(Config { board: name.into(), services: vec![service] })
             }
         }
     }

@@ -8,13 +8,15 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use semring::Error;
+use semring::daemon::Starting;
 use semring::heartbeat::{Board, BoardOptions, Keeper};
 
 use super::config::Config;
 use super::engine::{Engine, NUDGE, block, signals};
 use super::events::Events;
 use super::notify::Manager;
-use crate::failure::Failure;
+use crate::background::settle;
+use crate::failure::{Context, Failure};
 
 /// Places of a new board: some more than services, for a configuration that grows.
 const PLACES: usize = 64;
@@ -26,24 +28,23 @@ enum Turn {
     Over,
 }
 
-/// Supervises until all ends on purpose. `ready` is called when it begins, also as a standby.
+/// Supervises until all ends on purpose. A daemon is ready when it has begun, also as a standby.
 pub(crate) fn run(
     config: Config,
     file: Option<PathBuf>,
     events: Events,
-    ready: impl FnOnce() -> Result<(), Failure>,
+    starting: Option<Starting>,
 ) -> Result<(), Failure> {
-    // What we are told from now on waits until it is read.
-    block(&signals()).map_err(Failure::new)?;
-    let mut ready = Some(ready);
+    let prepare = || {
+        // What we are told from now on waits until it is read.
+        block(&signals()).context("cannot block signals")?;
+        Ok::<_, Failure>(open(&config)?)
+    };
+    let (mut board, _background) = settle(starting, prepare())?;
     let turn = loop {
-        let board = open(&config)?;
-        if let Some(ready) = ready.take() {
-            ready()?;
-        }
         match wait(&board, events) {
             // Its last keeper has removed it, just now: from the start.
-            Err(Error::Removed) => {}
+            Err(Error::Removed) => board = open(&config)?,
             other => break other?,
         }
     };

@@ -58,6 +58,11 @@ impl Supervised {
         self.supervisors.last().unwrap().id() as i32
     }
 
+    /// The pid of the supervisor that was started last.
+    pub(crate) fn last(&self) -> i32 {
+        self.supervisors.last().unwrap().id() as i32
+    }
+
     /// Takes over a supervisor that was started elsewhere.
     pub(crate) fn adopt(&mut self, child: Child) {
         self.supervisors.push(child);
