@@ -308,6 +308,9 @@ impl Engine {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
+        all().for_each(|process| {
+            process.reap();
+        });
     }
 }
 
