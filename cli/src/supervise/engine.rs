@@ -12,7 +12,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use semring::Error;
-use semring::heartbeat::Keeper;
+use semring::heartbeat::{Keeper, Place};
 
 use super::clock::Now;
 use super::config::{self, Config, Restart, Service};
@@ -108,26 +108,27 @@ impl Engine {
         }
     }
 
-    /// The services of a configuration, in their order. Those that are there already stay as they are.
+    /// The services of a configuration, in their order. Those that are there already stay as they are. If there is no place
+    /// for all that are new nothing changes.
     fn define(&mut self, config: Config) -> Result<(), Error> {
-        let mut before = std::mem::take(&mut self.units);
-        let result = config.services.into_iter().try_for_each(|service| {
-            let known = before.iter().position(|unit| unit.service.name == service.name);
-            self.units.push(match known {
+        let known = |name: &str| self.units.iter().any(|unit| unit.service.name == name);
+        let new = config.services.iter().filter(|service| !known(&service.name));
+        let places: Vec<Place> =
+            new.map(|service| place(&self.keeper, &service.name)).collect::<Result<_, _>>()?;
+        let (mut places, mut before) = (places.into_iter(), std::mem::take(&mut self.units));
+        for service in config.services {
+            match before.iter().position(|unit| unit.service.name == service.name) {
                 Some(at) => {
                     let mut unit = before.remove(at);
                     unit.redefine(service);
-                    unit
+                    self.units.push(unit);
                 }
-                None => Unit::new(service.clone(), place(&self.keeper, &service.name)?, self.events),
-            });
-            Ok(())
-        });
-        for mut unit in before {
-            unit.removed = true;
-            self.units.push(unit);
+                None => self.units.extend(places.next().map(|place| Unit::new(service, place, self.events))),
+            }
         }
-        result
+        before.iter_mut().for_each(|unit| unit.removed = true);
+        self.units.append(&mut before);
+        Ok(())
     }
 
     /// Services that a predecessor kept and nobody defines any more: they end.
@@ -319,7 +320,7 @@ fn invalid(what: &'static str, error: impl std::fmt::Display) -> Error {
 }
 
 /// A kept place; again if its holder was just leaving.
-fn place(keeper: &Keeper, name: &str) -> Result<semring::heartbeat::Place, Error> {
+fn place(keeper: &Keeper, name: &str) -> Result<Place, Error> {
     loop {
         match keeper.place(name) {
             Err(Error::Overtaken) => {}

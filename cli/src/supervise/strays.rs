@@ -46,8 +46,21 @@ fn is_marked(pid: i32, board: &str, service: &str) -> bool {
     has(SERVICE_VARIABLE, service) && has(BOARD_VARIABLE, board)
 }
 
-/// The living processes of a service whose main process was `main` and has ended.
-pub(crate) fn find(main: i32, board: &str, service: &str) -> Vec<PidFd> {
+/// Those that were handed to us when their parents died, and the services themselves. `None` where the kernel does not tell
+/// (CONFIG_PROC_CHILDREN).
+fn children() -> Option<Vec<i32>> {
+    let list = fs::read_to_string(format!("/proc/self/task/{}/children", std::process::id())).ok()?;
+    Some(list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect())
+}
+
+fn all() -> Vec<i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// The living processes of a service whose main process was `main` and has ended. If that was our child, the first of them
+/// are so now, too, and the others will be when those have ended; otherwise they can be anywhere.
+pub(crate) fn find(main: i32, was_ours: bool, board: &str, service: &str) -> Vec<PidFd> {
     let adopters = ancestors();
     let is_stray = |pid: i32| {
         stat(pid).is_some_and(|stat| {
@@ -55,9 +68,8 @@ pub(crate) fn find(main: i32, board: &str, service: &str) -> Vec<PidFd> {
             !stat.zombie && (stat.session == main || orphan && is_marked(pid, board, service))
         })
     };
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let strays = pids.filter(|&pid| pid != main && is_stray(pid));
+    let candidates = if was_ours { children() } else { None }.unwrap_or_else(all);
+    let strays = candidates.into_iter().filter(|&pid| pid != main && is_stray(pid));
     // Asked again when its pidfd is open: another process may have got the number.
     strays.filter_map(|pid| PidFd::open(pid).ok().filter(|process| is_stray(process.pid()))).collect()
 }

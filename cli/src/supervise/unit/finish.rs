@@ -23,7 +23,7 @@ impl Unit {
         if running.main.has_ended() {
             let end = running.main.reap();
             let main = running.main.pid();
-            let left = strays::find(main, board, &self.service.name);
+            let left = strays::find(main, end != End::Unknown, board, &self.service.name);
             if left.is_empty() {
                 let ran = Duration::from_nanos(orders.now.steady.saturating_sub(since));
                 self.ended(Outcome::Ended(end), ran, orders.now);
@@ -110,7 +110,8 @@ impl Unit {
             }
         }
         if ending.left.is_empty() {
-            ending.left = strays::find(ending.main, board, &self.service.name);
+            let was_ours = ending.outcome.is_some_and(|end| end != End::Unknown);
+            ending.left = strays::find(ending.main, was_ours, board, &self.service.name);
             ending.left.iter().for_each(|process| process.signal_group(Signal::SIGTERM));
         }
         if ending.left.is_empty() {
