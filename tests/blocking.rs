@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use common::child::{self, Child};
 use common::puppet::Puppet;
-use common::{KINDS, Name, PAUSE, asleep, small, start, sys, within};
+use common::{KINDS, Name, PAUSE, asleep, options, small, start, sys, within};
 use semring::{Consumer, Error, Kind, Options, Producer, RecvError, RecvTimeoutError, SendTimeoutError};
 
 #[test]
@@ -18,7 +18,7 @@ fn child_entry() {
 
 fn pair(name: &Name, kind: Kind, capacity: u64) -> (Producer, Consumer) {
     let producer = small(kind, capacity).producer(name).expect("producer");
-    (producer, Options::new().consumer(name).expect("consumer"))
+    (producer, options().consumer(name).expect("consumer"))
 }
 
 /// Never early, and the message is where it was.
@@ -232,6 +232,70 @@ fn a_stopped_sleeper_holds_up_nobody() {
     consumers[0].then("got 2 0 1");
 }
 
+/// Who was woken and stopped before it took the message has it to itself only until another sleeper looks again.
+#[test]
+fn two_stopped_sleepers_of_three_do_not_swallow_a_message() {
+    for recheck in [true, false] {
+        let name = Name::new("swallowed");
+        let again = if recheck { " recheck=100" } else { "" };
+        let mut consumers = [0; 3]
+            .map(|_| Puppet::with(&format!("consumer {name} capacity=8 size=16 participants=4{again}")));
+        let mut producer = Puppet::with(&format!("producer {name}"));
+        consumers.iter_mut().for_each(|c| c.tell("recv"));
+        consumers.iter().for_each(|c| asleep(&name, c.pid()));
+        consumers[..2].iter().for_each(|c| c.stop());
+        producer.expect("send 1", "ok");
+        if !recheck {
+            // The first two were the ones to be woken.
+            consumers[2].is_silent();
+            consumers[0].signal(libc::SIGCONT);
+            consumers[0].then("got 1 0 1");
+            continue;
+        }
+        consumers[2].then("got 1 0 1");
+        consumers[..2].iter().for_each(|c| c.signal(libc::SIGCONT));
+        producer.expect("send_range 2 4", "ok");
+        let mut got = [consumers[0].answer(), consumers[1].answer()];
+        got.sort();
+        assert_eq!(got, ["got 2 0 1", "got 3 0 1"]);
+    }
+}
+
+/// A message of a batch whose bytes are not to be had.
+struct Bytes(Option<&'static str>);
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        // Asked for the second time: first for the length.
+        static ASKED: AtomicBool = AtomicBool::new(false);
+        match self.0 {
+            Some(bytes) => bytes.as_bytes(),
+            None if ASKED.fetch_not(Ordering::Relaxed) => std::panic::resume_unwind(Box::new("no bytes")),
+            None => b"",
+        }
+    }
+}
+
+/// Those who sleep get what was sent before, and nobody waits for the rest, though the producer does nothing more.
+#[test]
+fn a_panic_within_a_batch() {
+    for kind in KINDS {
+        let name = Name::new("panic-in-batch");
+        let (mut producer, mut consumer) = pair(&name, kind, 4);
+        let mut waiting = start(move || (consumer.recv().map(|m| m.data), consumer));
+        waiting.still_running("nothing was sent");
+        let batch = [Bytes(Some("sent")), Bytes(None), Bytes(Some("not sent"))];
+        let sending = std::panic::AssertUnwindSafe(|| producer.send_batch(&batch));
+        assert!(std::panic::catch_unwind(sending).is_err());
+        let (first, mut consumer) = waiting.end("the message before the panic");
+        assert_eq!(first.as_deref(), Ok(&b"sent"[..]));
+        waiting = start(move || (consumer.recv().map(|m| m.data), consumer));
+        waiting.still_running("no more was sent");
+        producer.send(b"next").expect("send");
+        assert_eq!(waiting.end("the next message").0.as_deref(), Ok(&b"next"[..]));
+    }
+}
+
 /// Blocks in one call; says how much CPU time that took.
 fn idle(arguments: &[&str]) {
     let [name, role] = arguments else { panic!("{arguments:?}") };
@@ -251,7 +315,7 @@ fn idle(arguments: &[&str]) {
     }
 }
 
-/// Ten seconds asleep, on either side, cost less than 10 ms of CPU time.
+/// Ten seconds asleep, on either side, cost less than 10 ms of CPU time, with ten looks at the ring.
 #[test]
 fn sleeping_burns_no_processor_time() {
     let sides = KINDS.map(|kind| ["consumer", "producer"].map(|role| (kind, role)));
@@ -274,4 +338,31 @@ fn sleeping_burns_no_processor_time() {
         assert!(micros < 10_000, "{micros} us");
         assert!(sleeper.end().success());
     }
+}
+
+/// A message in hand for long: producers wait for its slot, other consumers for the next message. They do not keep waking
+/// each other meanwhile.
+#[test]
+fn waiting_on_both_sides_burns_no_processor_time() {
+    let name = Name::new("both-sides");
+    let consumer = |_| Puppet::with(&format!("consumer {name} capacity=1 size=16 recheck=1000"));
+    let [mut holder, mut waiter] = [0, 1].map(consumer);
+    let mut producer = Puppet::with(&format!("producer {name} recheck=1000"));
+    producer.expect("send 1", "ok");
+    holder.expect("lease", "leased 1 0 1");
+    let cpu = |puppet: &mut Puppet| puppet.ask("cpu").parse::<u64>().expect("a number");
+    let before = [cpu(&mut waiter), cpu(&mut producer)];
+    waiter.tell("recv");
+    producer.tell("send 2");
+    asleep(&name, producer.pid());
+    // Who is waited for.
+    let holds =
+        name.channel().status().expect("status").participants.into_iter().filter(|p| p.holds.is_some());
+    assert_eq!(holds.map(|p| p.pid as u32).collect::<Vec<_>>(), [holder.pid()]);
+    std::thread::sleep(Duration::from_secs(2));
+    holder.expect("ack", "ok");
+    waiter.then("got 2 0 1");
+    producer.then("ok");
+    let spent = [cpu(&mut waiter) - before[0], cpu(&mut producer) - before[1]];
+    assert!(spent.iter().all(|&micros| micros < 20_000), "{spent:?} us");
 }

@@ -3,8 +3,8 @@
 mod common;
 
 use common::puppet::{Leave, Puppet};
-use common::{KINDS, Name, child, small};
-use semring::{Kind, Options, TryRecvError, TrySendError};
+use common::{KINDS, Name, child, options, small};
+use semring::{Kind, TryRecvError, TrySendError};
 
 #[test]
 fn child_entry() {
@@ -39,7 +39,7 @@ fn so_does_the_end_of_the_stream() {
         let name = Name::new("end");
         let mut consumer = small(kind, 8).consumer(&name).expect("consumer");
         for _ in 0..3 {
-            let mut producer = Options::new().producer(&name).expect("producer");
+            let mut producer = options().producer(&name).expect("producer");
             producer.send(b"last").expect("send");
             assert_eq!(&*consumer.try_recv().expect("message"), b"last");
             assert_eq!(consumer.try_recv(), Err(TryRecvError::Empty));
@@ -84,7 +84,7 @@ fn a_leave_that_could_not_be_judged_is_judged_later() {
     for kind in KINDS {
         let name = Name::new("unjudged");
         let mut producer = small(kind, 64).producer(&name).expect("producer");
-        let consumer = Options::new().consumer(&name).expect("consumer");
+        let consumer = options().consumer(&name).expect("consumer");
         let mut registrant = Puppet::with(&format!("hold_lock {name}"));
         drop(consumer);
         producer.try_send(b"perhaps somebody comes").expect("not judged yet");

@@ -8,9 +8,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use common::child::{self, Child};
-use common::{KINDS, Name, checksum, eventually, small};
+use common::{KINDS, Name, checksum, eventually, options, small};
 use semring::segment::{Key, Mapping, Segment, SegmentOptions};
-use semring::{Channel, Kind, Options, RecvError};
+use semring::{Channel, Kind, RecvError};
 
 #[test]
 fn child_entry() {
@@ -69,7 +69,7 @@ fn produce(arguments: &[&str]) {
     let [name, ledger, number] = arguments else { panic!("{arguments:?}") };
     let (ledger, number) = (Ledger::of(ledger), number.parse().expect("number"));
     // There is a place: whoever had it before is dead, and the kernel has told its parent so.
-    let mut producer = Options::new().existing().producer(*name).expect("producer");
+    let mut producer = options().existing().producer(*name).expect("producer");
     let sent = ledger.sent(number);
     while ledger.stop().load(Relaxed) == 0 && sent.load(Relaxed) < MOST - 8 {
         let i = sent.load(Relaxed);
@@ -89,7 +89,7 @@ fn produce(arguments: &[&str]) {
 fn consume(arguments: &[&str]) {
     let [name, ledger] = arguments else { panic!("{arguments:?}") };
     let ledger = Ledger::of(ledger);
-    let mut consumer = Options::new().existing().consumer(*name).expect("consumer");
+    let mut consumer = options().existing().consumer(*name).expect("consumer");
     let mut attempts = 0u64;
     let end = loop {
         match consumer.lease() {

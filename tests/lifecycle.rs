@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use common::child::{self, Child};
 use common::puppet::{LEAVES, Leave, Puppet};
-use common::{KINDS, Name, asleep, eventually, small, sys, within};
+use common::{KINDS, Name, asleep, eventually, options, small, sys, within};
 use semring::segment::{Key, Mapping, Segment, SegmentOptions};
-use semring::{Error, Kind, Options, Producer, RecvError, RecvTimeoutError, SendError, WhenNoConsumer};
+use semring::{Error, Kind, Producer, RecvError, RecvTimeoutError, SendError, WhenNoConsumer};
 
 #[test]
 fn child_entry() {
@@ -30,7 +30,7 @@ fn everybody_killed_then_a_consumer_first() {
         consumer.expect("recv", "got 0 0 1");
         consumer.kill();
         producer.kill();
-        let mut consumer = Options::new().consumer(&name).expect("consumer");
+        let mut consumer = options().consumer(&name).expect("consumer");
         for i in 1..4 {
             let message = consumer.recv_timeout(common::DEADLINE).expect("left behind");
             assert_eq!((message.data, message.attempt), (i.to_string().into(), 1));
@@ -117,7 +117,7 @@ fn waiting_for_a_consumer_that_is_restarted() {
             consumer.leave(how);
             next += 6;
         }
-        let producer = Options::new().when_no_consumer(WhenNoConsumer::Disconnect);
+        let producer = options().when_no_consumer(WhenNoConsumer::Disconnect);
         assert!(matches!(
             producer.open(&name),
             Err(Error::Mismatch { what: "policy without consumers", .. })
@@ -132,8 +132,8 @@ fn a_second_producer_or_consumer_of_spsc_is_refused() {
     let mut consumer = Puppet::with(&format!("consumer {name}"));
     for how in LEAVES {
         let refused = |what: &str| Some(Error::NoRoom { what: what_of(what), limit: 1 });
-        assert_eq!(Options::new().producer(&name).err(), refused("producer"));
-        assert_eq!(Options::new().consumer(&name).err(), refused("consumer"));
+        assert_eq!(options().producer(&name).err(), refused("producer"));
+        assert_eq!(options().consumer(&name).err(), refused("consumer"));
         // A successor is accepted once the first is gone, and goes on exactly where it was.
         producer.expect("send_range 0 3", "ok");
         producer.leave(how);
@@ -218,7 +218,7 @@ fn later_consumers_inherit_from_the_dead() {
     dying.iter_mut().enumerate().for_each(|(i, c)| c.expect("lease", &format!("leased {i} 0 1")));
     producer.kill();
     dying.iter_mut().for_each(|c| c.leave(Leave::Kill));
-    let mut heir = Options::new().consumer(&name).expect("consumer");
+    let mut heir = options().consumer(&name).expect("consumer");
     let mut all: Vec<_> = (0..4)
         .map(|_| heir.recv_timeout(common::DEADLINE).map(|m| (m.data, m.attempt)).expect("inherited"))
         .collect();
@@ -270,7 +270,7 @@ fn removal_is_final() {
     for kind in KINDS {
         let name = Name::new("final");
         let mut producer = small(kind, 1024).producer(&name).expect("producer");
-        let mut consumer = Options::new().consumer(&name).expect("consumer");
+        let mut consumer = options().consumer(&name).expect("consumer");
         producer.send(b"lost with the channel").expect("send");
         producer.channel().remove().expect("remove");
         within("either", move || {
@@ -330,7 +330,7 @@ fn the_set_is_removed_behind_our_back() {
         assert_eq!(within("send", send), [0; 3].map(|_| Some(SendError::Failed((), Error::Removed))));
         // The segment without its set is an orphan: the next opener replaces it.
         assert!(name.segment().is_some() && name.set().is_none());
-        assert!(matches!(Options::new().existing().producer(&name), Err(Error::NotFound { .. })));
+        assert!(matches!(options().existing().producer(&name), Err(Error::NotFound { .. })));
         let mut fresh = Puppet::with(&format!("producer {name} kind={kind} capacity=8"));
         fresh.expect("send_range 0 5", "ok");
         assert_eq!((name.channel().capacity(), name.channel().len()), (8, 5));
@@ -389,9 +389,9 @@ fn a_lock_that_is_held() {
     for kind in KINDS {
         let name = Name::new("locked");
         let mut producer = small(kind, 8).producer(&name).expect("producer");
-        let mut consumer = Options::new().consumer(&name).expect("consumer");
+        let mut consumer = options().consumer(&name).expect("consumer");
         let mut holder = Puppet::with(&format!("hold_lock {name}"));
-        let brief = Options::new().lock_timeout(BRIEF);
+        let brief = options().lock_timeout(BRIEF);
         for e in [brief.open(&name).err(), brief.create(&name).err(), brief.producer(&name).err()] {
             assert_eq!(e, Some(Error::LockBusy { holder: holder.pid() as i32 }));
         }
@@ -405,7 +405,7 @@ fn a_lock_that_is_held() {
         assert_eq!(consumer.recv_timeout(BRIEF), Err(RecvTimeoutError::Timeout));
         let waiting = {
             let name = name.to_string();
-            common::start(move || Options::new().open(name).map(|_| ()))
+            common::start(move || options().open(name).map(|_| ()))
         };
         waiting.still_running("opening while the lock is held");
         holder.kill();
@@ -434,7 +434,7 @@ fn a_thread_that_ends_is_no_death() {
         let name = Name::new("thread");
         let opened = {
             let name = name.to_string();
-            let open = move || (small(kind, 4).producer(&name), Options::new().consumer(&name));
+            let open = move || (small(kind, 4).producer(&name), options().consumer(&name));
             std::thread::spawn(open).join().expect("thread")
         };
         let (mut producer, mut consumer) = (opened.0.expect("producer"), opened.1.expect("consumer"));
@@ -480,7 +480,7 @@ fn race(arguments: &[&str]) {
     for round in 0..ROUNDS {
         let name = format!("{name}-{round}");
         let kind = KINDS[round as usize % 2];
-        let options = Options::new().kind(kind).capacity(2).message_size(16).participants(2);
+        let options = options().kind(kind).capacity(2).message_size(16).participants(2);
         meeting.meet(2 * round, 2);
         if *role == "producer" {
             let mut producer = options.producer(&name).unwrap_or_else(|e| panic!("round {round}: {e}"));
@@ -546,7 +546,7 @@ fn creators_and_removers_storm() {
     let mut children = [0; 3].map(|_| Child::start("storm", &[&name, &id]));
     children.iter_mut().for_each(|c| assert!(c.end().success()));
     // Whatever is left is whole.
-    match Options::new().open(&name) {
+    match options().open(&name) {
         Ok(channel) => channel.remove().expect("remove"),
         Err(e) => assert!(matches!(e, Error::NotFound { .. }), "{e}"),
     }

@@ -6,10 +6,8 @@ mod common;
 use std::io::{Error as IoError, ErrorKind};
 
 use common::puppet::{LEAVES, Leave, Puppet};
-use common::{KINDS, Name, asleep, child, eventually, small, within};
-use semring::{
-    Kind, Options, RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
-};
+use common::{KINDS, Name, asleep, child, eventually, options, small, within};
+use semring::{Kind, RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
 
 #[test]
 fn child_entry() {
@@ -94,7 +92,7 @@ fn a_colleague_that_leaves_changes_nothing() {
 #[test]
 fn last_producer_gone_with_messages_left() {
     for_all("drain", |name, kind, how| {
-        let mut consumer = Options::new()
+        let mut consumer = options()
             .kind(if kind == "spsc" { Kind::Spsc } else { Kind::Mpmc })
             .message_size(16)
             .consumer(name)
@@ -185,7 +183,7 @@ fn last_consumer_gone_with_room_left() {
 fn last_consumer_gone_from_a_full_channel() {
     for_all("full-broken-pipe", |name, kind, how| {
         let mut consumer = Puppet::with(&format!("consumer {name} kind={kind} capacity=4 size=16"));
-        let mut producer = Options::new().producer(name).expect("producer");
+        let mut producer = options().producer(name).expect("producer");
         (0..4).for_each(|_| producer.send(b"unheard").expect("send"));
         consumer.leave(how);
         within("send", move || {

@@ -12,15 +12,13 @@ use std::time::Duration;
 
 use common::child::{self, Child};
 use common::puppet::Puppet;
-use common::{DEADLINE, KINDS, Name, asleep, eventually, small, start, sys};
+use common::{DEADLINE, KINDS, Name, asleep, eventually, options, small, start, sys};
 use semring::segment::Key;
-use semring::{
-    Channel, Error, Kind, Options, RecvError, RecvTimeoutError, Role, TryRecvError, WhenNoConsumer,
-};
+use semring::{Channel, Error, Kind, RecvError, RecvTimeoutError, Role, TryRecvError, WhenNoConsumer};
 
 #[test]
 fn child_entry() {
-    child::entry(&[("exec", exec), ("inside", inside), ("few", few), ("fewer", fewer)]);
+    child::entry(&[("exec", exec), ("inside", inside), ("few", few), ("fewer", fewer), ("lowered", lowered)]);
 }
 
 const BRIEF: Duration = Duration::from_millis(20);
@@ -52,7 +50,7 @@ fn exec_keeps_the_lease_until_the_program_ends() {
 }
 
 fn exec(arguments: &[&str]) {
-    let mut producer = Options::new().existing().producer(arguments[0]).expect("producer");
+    let mut producer = options().existing().producer(arguments[0]).expect("producer");
     producer.send(b"before exec").expect("send");
     child::say("exec");
     // It ends when its standard input does.
@@ -128,7 +126,7 @@ fn inside(arguments: &[&str]) {
     }
     let mut consumer = small(kind(arguments[1]), 4).consumer(name).expect("consumer");
     let status = first_of_its_namespace(|| {
-        let mut producer = Options::new().existing().producer(name).expect("producer");
+        let mut producer = options().existing().producer(name).expect("producer");
         producer.send(b"from pid 1").expect("send");
         std::mem::forget(producer.reserve(1).expect("reserve"));
         let status = producer.status().expect("status");
@@ -140,16 +138,16 @@ fn inside(arguments: &[&str]) {
     assert_eq!(consumer.recv_timeout(DEADLINE), Err(RecvTimeoutError::Disconnected));
     drop(consumer);
 
-    let mut producer = Options::new().existing().producer(name).expect("producer");
+    let mut producer = options().existing().producer(name).expect("producer");
     producer.send(b"twice").expect("send");
     let status = first_of_its_namespace(|| {
-        let mut consumer = Options::new().existing().consumer(name).expect("consumer");
+        let mut consumer = options().existing().consumer(name).expect("consumer");
         let lease = consumer.lease().expect("lease");
         assert_eq!(lease.to_vec(), b"twice");
         sys::exit_now(0)
     });
     assert_eq!(status, 0);
-    let mut consumer = Options::new().existing().consumer(name).expect("consumer");
+    let mut consumer = options().existing().consumer(name).expect("consumer");
     let message = consumer.recv_timeout(DEADLINE).expect("again");
     assert_eq!((message.data.as_slice(), message.redelivered()), (&b"twice"[..], true));
     child::say("done");
@@ -163,6 +161,7 @@ fn a_low_semopm() {
             run("few", &[&kind.to_string(), semopm]);
         }
         run("fewer", &[&kind.to_string(), "10"]);
+        run("lowered", &[&kind.to_string(), "4"]);
     }
 }
 
@@ -200,8 +199,31 @@ fn fewer(arguments: &[&str]) {
     }
     drop(small(kind, 4).participants(64).create("fewer").expect("create"));
     assert!(limit_operations(semopm));
-    let channel = Options::new().open("fewer").expect("open");
+    let channel = options().open("fewer").expect("open");
     assert_eq!(channel.status().expect("status").limit, 64);
+    everything_works(&channel);
+    channel.remove().expect("remove");
+    child::say("done");
+}
+
+/// Lowered under open handles, which know the number of before: a participant could not even leave then.
+fn lowered(arguments: &[&str]) {
+    let (kind, semopm) = (kind(arguments[0]), arguments[1]);
+    if !own_limits() {
+        return child::say("no IPC namespaces for us");
+    }
+    let channel = small(kind, 4).participants(64).create("lowered").expect("create");
+    let mut consumer = channel.consumer().expect("consumer");
+    let mut producer = channel.producer().expect("producer");
+    assert!(limit_operations(semopm));
+    let waiting = start(move || (consumer.recv().map(|m| m.data), consumer.recv(), consumer));
+    waiting.still_running("nothing was sent");
+    producer.send(b"lowered").expect("send");
+    drop(producer);
+    let (message, end, consumer) = waiting.end("a message, and the end");
+    assert_eq!((message.as_deref(), end), (Ok(&b"lowered"[..]), Err(RecvError::Disconnected)));
+    drop(consumer);
+    assert!(channel.status().expect("status").participants.is_empty());
     everything_works(&channel);
     channel.remove().expect("remove");
     child::say("done");
@@ -222,7 +244,7 @@ fn everything_works(channel: &Channel) {
     drop(all);
     let mut consumer = channel.consumer().expect("consumer");
     let status = sys::wait(sys::fork(|| {
-        let mut producer = Options::new().existing().producer(name).expect("producer");
+        let mut producer = options().existing().producer(name).expect("producer");
         producer.send(b"2").expect("send");
         std::mem::forget(producer.reserve(1).expect("reserve"));
         sys::exit_now(0)

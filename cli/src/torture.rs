@@ -161,7 +161,9 @@ fn machine() -> String {
     let processor = processor.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let processor = processor.trim_start_matches([' ', '\t', ':']);
-    format!("Linux {}, {processors} x {}, version {}.", kernel.trim(), processor, env!("CARGO_PKG_VERSION"))
+    // Its number without what a distributor or an administrator calls it.
+    let kernel = kernel.trim().split(|c: char| c != '.' && !c.is_ascii_digit()).next().unwrap_or_default();
+    format!("Linux {kernel}, {processors} x {processor}, version {}.", env!("CARGO_PKG_VERSION"))
 }
 
 fn tally_json(tally: &Tally) -> Map<String, Value> {

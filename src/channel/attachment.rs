@@ -9,11 +9,13 @@ use crate::ring::{Kind, Shared, Side};
 use crate::sync::{AtomicU64, Ordering};
 
 use super::header::{Header, WakeMode};
+use super::options::Recheck;
 use super::set::Set;
 
 /// An opened channel.
 pub(crate) struct Attachment {
     pub(crate) trusted: bool,
+    pub(crate) recheck: Recheck,
     mem: Shared,
     pair: pair::Attachment<Set, Header>,
 }
@@ -29,8 +31,13 @@ impl Deref for Attachment {
 
 impl Attachment {
     /// `mem` must be a view of the pair's mapping.
-    pub(super) fn new(pair: pair::Attachment<Set, Header>, mem: Shared, trusted: bool) -> Self {
-        Self { trusted, mem, pair }
+    pub(super) fn new(
+        pair: pair::Attachment<Set, Header>,
+        mem: Shared,
+        trusted: bool,
+        recheck: Recheck,
+    ) -> Self {
+        Self { trusted, recheck, mem, pair }
     }
 
     /// The ring's memory.

@@ -9,7 +9,7 @@ use super::batch::Batch;
 use super::cancel::Canceller;
 use super::lease::Lease;
 use super::lock::Lock;
-use super::message::{IntoIter, Iter, Message, Received, Taken, TryIter};
+use super::message::{IntoIter, Iter, Message, Received, TryIter};
 use super::participant::{End, Participant, Patience, Stop};
 use super::recovery::{self, Author};
 use crate::error::{Error, RecvError, RecvTimeoutError, Result, TryRecvError};
@@ -75,8 +75,8 @@ impl End for Receiver {
         Receiver::glance(self, mem)
     }
 
-    fn before_sleep(&mut self, mem: &Shared) {
-        Receiver::before_sleep(self, mem);
+    fn before_sleep(&mut self, mem: &Shared) -> bool {
+        Receiver::before_sleep(self, mem)
     }
 
     fn settle(&mut self, mem: &Shared, me: Index, mut claim: Claim) {
@@ -129,10 +129,14 @@ impl Consumer {
     }
 
     /// Claims the next message.
-    #[inline]
     fn take(&mut self, patience: Patience) -> Result<(Claim, Found), Stop> {
-        self.participant.begin()?;
-        let claim = self.claim(1, patience)?;
+        let claim = match self.participant.overcome(patience)? {
+            Some(claim) => claim,
+            None => {
+                self.participant.begin()?;
+                self.claim(1, patience)?
+            }
+        };
         self.look_at(claim, patience)
     }
 
@@ -141,10 +145,7 @@ impl Consumer {
     fn look_at(&mut self, mut claim: Claim, patience: Patience) -> Result<(Claim, Found), Stop> {
         for skipped in 1u32.. {
             if let Some(found) = self.participant.end.look(self.participant.channel.mem(), &mut claim) {
-                return match self.check(&found) {
-                    Ok(()) => Ok((claim, found)),
-                    Err(_) => Err(self.refuse(claim, &found)),
-                };
+                return if self.fits(&found) { Ok((claim, found)) } else { Err(self.refuse(claim, &found)) };
             }
             let unknown = self.message_size();
             self.release(&mut claim, unknown);
@@ -155,9 +156,8 @@ impl Consumer {
     }
 
     #[inline]
-    fn check(&self, found: &Found) -> Result<()> {
-        let most = self.participant.channel.mem().geometry().message_size();
-        if found.len as usize <= most { Ok(()) } else { Err(too_long(found.len, most)) }
+    fn fits(&self, found: &Found) -> bool {
+        found.len as usize <= self.message_size()
     }
 
     /// A message longer than any can be: the channel is corrupt, and the claim given back when this handle ends.
@@ -169,7 +169,7 @@ impl Consumer {
 
     /// Frees the claim's next slot, and wakes whoever waits for room. Up to `written` bytes of it were ever written.
     #[inline]
-    pub(crate) fn release(&mut self, claim: &mut Claim, written: usize) {
+    fn release(&mut self, claim: &mut Claim, written: usize) {
         self.free(claim, written);
         self.participant.wake(Side::Producers);
     }
@@ -183,42 +183,34 @@ impl Consumer {
         end.release(channel.mem(), claim);
     }
 
-    fn recv_message(&mut self, patience: Patience) -> Result<Message, Stop> {
-        let (mut claim, found) = self.take(patience)?;
-        // The length was checked against the geometry, here and below, so the copy is within the slot.
-        let data = self.participant.channel.mem().copy_payload(claim.position(), found.len as usize);
-        self.release(&mut claim, found.len as usize);
-        Ok(Message { data, tag: found.tag, attempt: found.attempt })
+    /// Frees the slot of the message in hand, of which so many bytes were ever written.
+    #[inline]
+    pub(crate) fn acknowledge(&mut self, written: usize) {
+        // In its place: a claim that is moved out is read back in one piece, which waits for what wrote its parts.
+        let Participant { channel, mem, end, pending, .. } = &mut self.participant;
+        if let Some(claim) = pending {
+            if channel.header.scrub {
+                mem.scrub(claim.position(), written);
+            }
+            end.release(mem, claim);
+            self.participant.pending = None;
+            self.participant.wake(Side::Producers);
+        }
     }
 
-    /// A receipt that meets nothing out of the ordinary, kept apart from all that may happen: a few dozen instructions, and
-    /// an answer in registers. `None` if it takes more than that; no message was taken then.
-    #[inline(never)]
-    fn recv_swiftly(&mut self, buffer: &mut [u8]) -> Option<Taken> {
-        if !self.participant.undisturbed() || !self.participant.alone() {
-            return None;
-        }
-        let mem = self.participant.mem;
-        let Participant { end, channel, .. } = &mut self.participant;
-        let short = buffer.len() < mem.geometry().message_size();
-        if short || channel.header.scrub || end.is_encumbered(&mem) {
-            return None;
-        }
-        let received = end.recv(&mem, |position, found| {
-            // False, and nothing copied, if it is longer than a message can be.
-            buffer.get_mut(..found.len as usize).is_some_and(|b| mem.read_payload_into(position, 0, b))
-        });
-        match received {
-            Ok(found) => {
-                self.participant.count(1);
-                self.participant.wake(Side::Producers);
-                Some(Taken::new(&found))
-            }
-            Err(obstacle) => {
-                self.participant.met = Some(obstacle);
-                None
-            }
-        }
+    /// Any receipt of a copy.
+    #[cold]
+    fn recv_message(&mut self, patience: Patience) -> Result<Message, Stop> {
+        let (claim, found) = self.take(patience)?;
+        self.participant.pending = Some(claim);
+        Ok(self.copy_in_hand(found.into()))
+    }
+
+    /// Copies the message in hand and acknowledges it. Its length was checked against the geometry.
+    fn copy_in_hand(&mut self, Received { len, tag, attempt }: Received) -> Message {
+        let data = self.participant.mem.copy_payload(self.participant.in_hand(), len);
+        self.acknowledge(len);
+        Message { data, tag, attempt }
     }
 
     /// Any receipt.
@@ -228,10 +220,7 @@ impl Consumer {
         if buffer.len() < needed {
             return Err(Stop::Failed(Error::BufferTooSmall { len: buffer.len(), needed }));
         }
-        let (mut claim, found) = match self.participant.overcome(patience)? {
-            Some(claim) => self.look_at(claim, patience)?,
-            None => self.take(patience)?,
-        };
+        let (mut claim, found) = self.take(patience)?;
         let len = found.len as usize;
         self.participant.channel.mem().read_payload_into(claim.position(), 0, &mut buffer[..len]);
         self.release(&mut claim, len);
@@ -239,9 +228,43 @@ impl Consumer {
     }
 
     pub(crate) fn recv_bytes(&mut self, buffer: &mut [u8], patience: Patience) -> Result<usize, Stop> {
+        self.recv_into_with(buffer, || patience, |stop| stop).map(|received| received.len)
+    }
+
+    #[inline]
+    fn recv_with<E>(
+        &mut self,
+        patience: impl FnOnce() -> Patience,
+        error: fn(Stop) -> E,
+    ) -> Result<Message, E> {
+        match self.lease_swiftly() {
+            Some(taken) => Ok(self.copy_in_hand(taken.into())),
+            None => self.recv_message(patience()).map_err(error),
+        }
+    }
+
+    #[inline]
+    fn recv_into_with<E>(
+        &mut self,
+        buffer: &mut [u8],
+        patience: impl FnOnce() -> Patience,
+        error: fn(Stop) -> E,
+    ) -> Result<Received, E> {
         match self.recv_swiftly(buffer) {
-            Some(taken) => Ok(Received::from(taken).len),
-            None => self.recv_slowly(buffer, patience).map(|received| received.len),
+            Some(taken) => Ok(taken.into()),
+            None => self.recv_slowly(buffer, patience()).map_err(error),
+        }
+    }
+
+    #[inline]
+    fn lease_with<E>(
+        &mut self,
+        patience: impl FnOnce() -> Patience,
+        error: fn(Stop) -> E,
+    ) -> Result<Lease<'_>, E> {
+        match self.lease_swiftly() {
+            Some(taken) => Ok(Lease::new(self, taken.into())),
+            None => self.lease_slowly(patience()).map_err(error),
         }
     }
 
@@ -250,8 +273,9 @@ impl Consumer {
     /// # Errors
     /// `Disconnected` at end of stream: no producer is left and everything was received. `Failed` with
     /// [`Error::Cancelled`], [`Error::Removed`], [`Error::Forked`], [`Error::Corrupt`].
+    #[inline]
     pub fn recv(&mut self) -> Result<Message, RecvError> {
-        self.recv_message(Patience::Forever).map_err(recv_error)
+        self.recv_with(|| Patience::Forever, recv_error)
     }
 
     /// Receives a message if there is one now.
@@ -275,8 +299,9 @@ impl Consumer {
     /// # consumer.channel().remove()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[inline]
     pub fn try_recv(&mut self) -> Result<Message, TryRecvError> {
-        self.recv_message(Patience::None).map_err(try_recv_error)
+        self.recv_with(|| Patience::None, try_recv_error)
     }
 
     /// Receives a message, waiting no longer than `timeout`.
@@ -300,7 +325,7 @@ impl Consumer {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Message, RecvTimeoutError> {
-        self.recv_message(Patience::lasting(timeout)).map_err(recv_timeout_error)
+        self.recv_with(|| Patience::lasting(timeout), recv_timeout_error)
     }
 
     /// Receives a message, waiting no longer than until `deadline`.
@@ -308,7 +333,7 @@ impl Consumer {
     /// # Errors
     /// As [`Consumer::recv_timeout`].
     pub fn recv_deadline(&mut self, deadline: Instant) -> Result<Message, RecvTimeoutError> {
-        self.recv_message(Patience::Until(deadline)).map_err(recv_timeout_error)
+        self.recv_with(|| Patience::Until(deadline), recv_timeout_error)
     }
 
     /// Receives a message into the caller's buffer, which must have room for the longest message of the channel (as
@@ -318,10 +343,7 @@ impl Consumer {
     /// `Failed` with [`Error::BufferTooSmall`], and nothing was taken; otherwise as [`Consumer::recv`].
     #[inline]
     pub fn recv_into(&mut self, buffer: &mut [u8]) -> Result<Received, RecvError> {
-        match self.recv_swiftly(buffer) {
-            Some(taken) => Ok(taken.into()),
-            None => self.recv_slowly(buffer, Patience::Forever).map_err(recv_error),
-        }
+        self.recv_into_with(buffer, || Patience::Forever, recv_error)
     }
 
     /// As [`Consumer::recv_into`], if there is a message now.
@@ -330,10 +352,7 @@ impl Consumer {
     /// `Empty`; otherwise as [`Consumer::recv_into`].
     #[inline]
     pub fn try_recv_into(&mut self, buffer: &mut [u8]) -> Result<Received, TryRecvError> {
-        match self.recv_swiftly(buffer) {
-            Some(taken) => Ok(taken.into()),
-            None => self.recv_slowly(buffer, Patience::None).map_err(try_recv_error),
-        }
+        self.recv_into_with(buffer, || Patience::None, try_recv_error)
     }
 
     /// As [`Consumer::recv_into`], waiting no longer than `timeout`.
@@ -345,7 +364,7 @@ impl Consumer {
         buffer: &mut [u8],
         timeout: Duration,
     ) -> Result<Received, RecvTimeoutError> {
-        self.recv_slowly(buffer, Patience::lasting(timeout)).map_err(recv_timeout_error)
+        self.recv_into_with(buffer, || Patience::lasting(timeout), recv_timeout_error)
     }
 
     /// Replaces the contents of `batch` by what is there now, up to `max` messages (and up to 256), waiting until there
@@ -389,9 +408,8 @@ impl Consumer {
                 let Participant { channel, end, .. } = &mut self.participant;
                 let mut written = channel.header.geometry.message_size();
                 if let Some(found) = end.look(channel.mem(), &mut claim) {
-                    if let Err(e) = self.check(&found) {
-                        self.participant.pending = Some(claim); // given back when this handle ends
-                        return Err(self.participant.broken(e));
+                    if !self.fits(&found) {
+                        return Err(self.refuse(claim, &found));
                     }
                     self.participant.channel.mem().append_payload(
                         claim.position(),
@@ -431,16 +449,18 @@ impl Consumer {
     /// # consumer.channel().remove()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[inline]
     pub fn lease(&mut self) -> Result<Lease<'_>, RecvError> {
-        self.lease_with(Patience::Forever).map_err(recv_error)
+        self.lease_with(|| Patience::Forever, recv_error)
     }
 
     /// As [`Consumer::lease`], if there is a message now.
     ///
     /// # Errors
     /// As [`Consumer::try_recv`].
+    #[inline]
     pub fn try_lease(&mut self) -> Result<Lease<'_>, TryRecvError> {
-        self.lease_with(Patience::None).map_err(try_recv_error)
+        self.lease_with(|| Patience::None, try_recv_error)
     }
 
     /// As [`Consumer::lease`], waiting no longer than `timeout`.
@@ -448,12 +468,15 @@ impl Consumer {
     /// # Errors
     /// As [`Consumer::recv_timeout`].
     pub fn lease_timeout(&mut self, timeout: Duration) -> Result<Lease<'_>, RecvTimeoutError> {
-        self.lease_with(Patience::lasting(timeout)).map_err(recv_timeout_error)
+        self.lease_with(|| Patience::lasting(timeout), recv_timeout_error)
     }
 
-    fn lease_with(&mut self, patience: Patience) -> Result<Lease<'_>, Stop> {
+    /// Any lease.
+    #[cold]
+    fn lease_slowly(&mut self, patience: Patience) -> Result<Lease<'_>, Stop> {
         let (claim, found) = self.take(patience)?;
-        Ok(Lease::new(self, claim, found))
+        self.participant.pending = Some(claim);
+        Ok(Lease::new(self, found.into()))
     }
 
     /// The messages until end of stream, waiting for each. An item is an error only when something is wrong (the

@@ -61,8 +61,17 @@ impl Drop for Bench {
 
 type Operation = (fn(ring::Kind) -> Bench, fn(&mut Bench));
 
-const OPERATIONS: [Operation; 9] = [
+const OPERATIONS: [Operation; 10] = [
     (|kind| Bench::new(kind).fill(2), |b| drop(b.consumer.try_recv().map(|m| assert!(m.len() <= SIZE)))),
+    (
+        |kind| Bench::new(kind).fill(2),
+        |b| {
+            // In one go, and into more room than a message may fill.
+            let mut buffer = [0xee; 3 * SIZE];
+            let len = b.consumer.try_recv_into(&mut buffer).map_or(0, |received| received.len);
+            assert!(len <= SIZE && buffer[SIZE..].iter().all(|byte| *byte == 0xee));
+        },
+    ),
     (
         |kind| Bench::new(kind).fill(3),
         |b| {

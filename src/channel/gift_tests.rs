@@ -2,23 +2,18 @@
 
 use std::time::Duration;
 
+use super::testing::Bench;
 use super::*;
 use crate::layout::shared;
-use crate::os;
-use crate::pair::Set as _;
 use crate::ring::meddled;
-use crate::segment::Key;
 
 /// Far more than a look takes.
 const SOON: Duration = Duration::from_secs(5);
 
-/// A private channel with some messages, removed at the end.
-struct Bench(Channel);
-
 impl Bench {
-    fn new(messages: &[&str]) -> Self {
-        let options = Options::new().capacity(8).message_size(8).participants(5);
-        let bench = Self(options.create(Key::Private).expect("create"));
+    /// With some messages.
+    fn with(messages: &[&str]) -> Self {
+        let bench = Self::of(&Options::new().capacity(8).message_size(8).participants(5));
         bench.0.producer().expect("producer").send_batch(messages).expect("room");
         bench
     }
@@ -35,12 +30,6 @@ impl Bench {
     }
 }
 
-impl Drop for Bench {
-    fn drop(&mut self) {
-        let _ = (os::shm::remove(self.0.id()), self.0.attachment.set.remove());
-    }
-}
-
 fn receives_all_of(taker: &mut Consumer, messages: &[&str]) {
     let next = |_: &&str| taker.recv_timeout(SOON).expect("a message that was given back").data;
     let mut all: Vec<_> = messages.iter().map(next).collect();
@@ -51,7 +40,7 @@ fn receives_all_of(taker: &mut Consumer, messages: &[&str]) {
 /// Whoever had its hands full took the gift off the list all the same.
 #[test]
 fn one_message_adopted_and_another_given_back() {
-    let bench = Bench::new(&["1", "2"]);
+    let bench = Bench::with(&["1", "2"]);
     let [mut taker, mut leaver, mut giver] = [(); 3].map(|()| bench.consumer());
     std::mem::forget(leaver.lease().expect("message"));
     drop(leaver);
@@ -63,7 +52,7 @@ fn one_message_adopted_and_another_given_back() {
 #[test]
 fn given_back_again_while_another_takes() {
     for nth in 1.. {
-        let bench = Bench::new(&["1"]);
+        let bench = Bench::with(&["1"]);
         let mut taker = bench.consumer();
         let mut others = Some((bench.giver(), bench.0.producer().expect("producer")));
         let (say, hear) = std::sync::mpsc::channel();
@@ -89,7 +78,7 @@ fn given_back_again_while_another_takes() {
 /// Asked again at once, the giver takes it back itself, also by a call that does not wait.
 #[test]
 fn the_giver_asks_again() {
-    let bench = Bench::new(&["1"]);
+    let bench = Bench::with(&["1"]);
     let mut giver = bench.consumer();
     for attempt in 1..5 {
         let lease = giver.try_lease().expect("message");

@@ -3,7 +3,7 @@
 use super::participant::End;
 use super::producer::Producer;
 use crate::error::{Error, Result};
-use crate::ring::{Claim, Side};
+use crate::ring::Side;
 
 /// A claimed slot that is filled in place: by copying parts into it, or through a slice. Made by
 /// [`Producer::reserve`]. Dropped without [`Grant::commit`] it aborts, and nothing was sent; forgotten
@@ -36,9 +36,10 @@ pub struct Grant<'a> {
 }
 
 impl<'a> Grant<'a> {
-    pub(crate) fn new(producer: &'a mut Producer, claim: Claim, len: usize) -> Self {
-        let position = claim.position();
-        producer.participant.pending = Some(claim);
+    /// The producer has the slot in hand.
+    #[inline]
+    pub(crate) fn new(producer: &'a mut Producer, len: usize) -> Self {
+        let position = producer.participant.in_hand();
         Self { producer, position, len, tag: 0 }
     }
 
@@ -92,19 +93,23 @@ impl<'a> Grant<'a> {
     }
 
     /// Sends the message.
+    #[inline]
     pub fn commit(self) {
         let participant = &mut self.producer.participant;
         if !participant.channel.is_ours() {
             return; // a copy that fork made: the slot is the parent's
         }
-        if let Some(mut claim) = participant.pending.take() {
-            participant.end.publish(participant.channel.mem(), &mut claim, self.len as u32, self.tag);
+        // In its place, as `Consumer::acknowledge`.
+        if let Some(claim) = &mut participant.pending {
+            participant.end.publish(&participant.mem, claim, self.len as u32, self.tag);
+            participant.pending = None;
             participant.wake(Side::Consumers);
         }
     }
 }
 
 impl Drop for Grant<'_> {
+    #[inline]
     fn drop(&mut self) {
         let participant = &mut self.producer.participant;
         if !participant.channel.is_ours() {

@@ -1,9 +1,10 @@
 //! A message in a consumer's hand.
 
 use super::consumer::Consumer;
+use super::message::Received;
 use super::participant::End;
 use crate::error::{Error, Result};
-use crate::ring::{Claim, Found, Side};
+use crate::ring::Side;
 
 /// A message that stays in the channel until it is acknowledged. Made by [`Consumer::lease`].
 ///
@@ -34,39 +35,40 @@ use crate::ring::{Claim, Found, Side};
 pub struct Lease<'a> {
     consumer: &'a mut Consumer,
     position: u64,
-    found: Found,
+    received: Received,
 }
 
 impl<'a> Lease<'a> {
-    pub(crate) fn new(consumer: &'a mut Consumer, claim: Claim, found: Found) -> Self {
-        let position = claim.position();
-        consumer.participant.pending = Some(claim);
-        Self { consumer, position, found }
+    /// The consumer has the message in hand.
+    #[inline]
+    pub(crate) fn new(consumer: &'a mut Consumer, received: Received) -> Self {
+        let position = consumer.participant.in_hand();
+        Self { consumer, position, received }
     }
 
     /// Bytes of the message.
     pub fn len(&self) -> usize {
-        self.found.len as usize
+        self.received.len
     }
 
     /// Is it a message of no bytes?
     pub fn is_empty(&self) -> bool {
-        self.found.len == 0
+        self.received.len == 0
     }
 
     /// The tag that the producer gave it.
     pub fn tag(&self) -> u32 {
-        self.found.tag
+        self.received.tag
     }
 
     /// How many times delivery of this message has been started, this time included; 1 for the first. Saturates at 16.
     pub fn attempt(&self) -> u32 {
-        self.found.attempt
+        self.received.attempt
     }
 
     /// Has delivery been started before? A consumer died, panicked or gave it back.
     pub fn redelivered(&self) -> bool {
-        self.found.attempt > 1
+        self.received.attempt > 1
     }
 
     /// Copies bytes of the message, from byte `at` on.
@@ -111,6 +113,7 @@ impl<'a> Lease<'a> {
     }
 
     /// Acknowledges: the message was dealt with, the slot is free.
+    #[inline]
     pub fn ack(self) {}
 
     /// Gives the message back: to another consumer, or to this one if it asks first; flagged as redelivered.
@@ -131,6 +134,7 @@ impl<'a> Lease<'a> {
 }
 
 impl Drop for Lease<'_> {
+    #[inline]
     fn drop(&mut self) {
         if std::thread::panicking() {
             return self.give_back();
@@ -138,9 +142,7 @@ impl Drop for Lease<'_> {
         if !self.consumer.participant.channel.is_ours() {
             return; // as in `give_back`
         }
-        if let Some(mut claim) = self.consumer.participant.pending.take() {
-            self.consumer.release(&mut claim, self.found.len as usize);
-        }
+        self.consumer.acknowledge(self.received.len);
     }
 }
 

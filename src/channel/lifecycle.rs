@@ -28,7 +28,7 @@ pub(crate) fn open_locked(options: &Options, key: &Key, create: Create) -> Resul
         os::process::register_membarrier()?;
     }
     let mem = view(&pair.mapping, pair.header.geometry);
-    Ok((Arc::new(Attachment::new(pair, mem, options.trusted)), lock))
+    Ok((Arc::new(Attachment::new(pair, mem, options.trusted, options.recheck)), lock))
 }
 
 /// Opens the pair that a key leads to for reading only: no lock, no change, no remedy for what others left half done.
@@ -38,7 +38,7 @@ pub(crate) fn open_locked(options: &Options, key: &Key, create: Create) -> Resul
 pub(crate) fn observe(options: &Options, key: &Key) -> Result<Attachment> {
     let pair = pair::observe(options, key)?;
     let mem = view(&pair.mapping, pair.header.geometry);
-    Ok(Attachment::new(pair, mem, false))
+    Ok(Attachment::new(pair, mem, false, options.recheck))
 }
 
 /// Removes a channel.

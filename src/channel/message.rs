@@ -1,6 +1,5 @@
 //! What receiving returns, and the iterators over it.
 
-use std::num::NonZeroU32;
 use std::ops::Deref;
 
 use super::consumer::Consumer;
@@ -86,28 +85,10 @@ impl Received {
     }
 }
 
-/// The same as it is returned by a call that was not inlined: in two registers. In memory it would be written piece by
-/// piece and read back whole, which costs more than all the rest of a short call: no processor forwards such stores.
-#[derive(Clone, Copy)]
-pub(super) struct Taken {
-    /// Length low, tag high.
-    meta: u64,
-    attempt: NonZeroU32,
-}
-
-impl Taken {
-    #[inline(always)]
-    pub(super) fn new(found: &Found) -> Self {
-        let meta = u64::from(found.len) | u64::from(found.tag) << 32;
-        Taken { meta, attempt: NonZeroU32::new(found.attempt).unwrap_or(NonZeroU32::MIN) }
-    }
-}
-
-impl From<Taken> for Received {
-    #[inline(always)]
-    fn from(taken: Taken) -> Self {
-        let (len, tag) = (taken.meta as u32 as usize, (taken.meta >> 32) as u32);
-        Received { len, tag, attempt: taken.attempt.get() }
+impl From<Found> for Received {
+    #[inline]
+    fn from(found: Found) -> Self {
+        Received { len: found.len as usize, tag: found.tag, attempt: found.attempt }
     }
 }
 

@@ -25,12 +25,19 @@ mod producer;
 mod recovery;
 mod set;
 mod status;
+mod swift;
 mod typed;
 
 #[cfg(test)]
 mod fetch_tests;
 #[cfg(test)]
 mod gift_tests;
+#[cfg(test)]
+mod look_tests;
+#[cfg(test)]
+mod recheck_tests;
+#[cfg(test)]
+mod testing;
 
 use std::sync::Arc;
 

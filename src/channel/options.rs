@@ -1,6 +1,7 @@
 //! How a channel is to be opened or created. What is left unsaid is taken from the existing channel, or is the default.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Channel;
 use super::attachment::Attachment;
@@ -46,8 +47,24 @@ pub struct Options {
     pub(crate) message_type: Option<TypeInfo>,
     pub(crate) existing: bool,
     pub(crate) trusted: bool,
+    pub(crate) recheck: Recheck,
     pub(crate) scrub: Option<bool>,
     pub(crate) origin: u64,
+}
+
+/// After how long a sleeper looks again without having been woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Recheck(pub(crate) Option<Duration>);
+
+impl Recheck {
+    /// More often it would be polling.
+    const LEAST: Duration = Duration::from_millis(1);
+}
+
+impl Default for Recheck {
+    fn default() -> Self {
+        Self(Some(Duration::from_secs(1)))
+    }
 }
 
 terms_methods!(Options, "channel");
@@ -112,6 +129,31 @@ impl Options {
     /// Never create: a channel that is not there is [`Error::NotFound`].
     pub fn existing(mut self) -> Self {
         self.existing = true;
+        self
+    }
+
+    /// After how long a blocked call looks again by itself, though nobody has woken it: by default 1 s, at least 1 ms, or
+    /// never.
+    ///
+    /// Messages, room, deaths and removal wake the sleepers that they concern; none of that waits for this. It bounds what
+    /// a process can do to others that is *stopped* (SIGSTOP, a debugger) at the wrong moment: between sending and waking,
+    /// or after it was woken and before it takes the message that it was woken for. It costs some microseconds each time.
+    ///
+    /// # Examples
+    /// ```
+    /// use semring::Options;
+    /// use std::time::Duration;
+    ///
+    /// # let name = format!("recheck-doc-{}", std::process::id());
+    /// let mut sooner = Options::new().recheck_interval(Some(Duration::from_millis(50))).consumer(&name)?;
+    /// let mut never = Options::new().recheck_interval(None).producer(&name)?;
+    /// never.send(b"in time")?;
+    /// assert_eq!(&*sooner.recv()?, b"in time");
+    /// # sooner.channel().remove()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn recheck_interval(mut self, interval: Option<Duration>) -> Self {
+        self.recheck = Recheck(interval.map(|interval| interval.max(Recheck::LEAST)));
         self
     }
 

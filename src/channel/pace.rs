@@ -33,23 +33,23 @@ impl Pace {
         Self { spin: SPIN, lull: LULL.0, missed_at: 0 }
     }
 
-    /// Looks for as long as that has paid lately; true if there is something. `count`: messages so far.
+    /// Looks until there is something, for as long as that has paid lately. `count`: messages so far.
     #[inline]
-    pub(super) fn spin(&mut self, count: u64, mut look: impl FnMut() -> bool) -> bool {
+    pub(super) fn spin(&mut self, count: u64, mut look: impl FnMut() -> bool) {
         let start = Instant::now();
         self.lull(start, count);
         loop {
             for _ in 0..LOOKS {
                 if look() {
                     self.spin = (self.spin * 2).min(SPIN);
-                    return true;
+                    return;
                 }
                 spin_loop();
             }
             let spent = start.elapsed();
             if spent >= self.spin {
                 self.spin = (self.spin / 2).max(SPIN_LEAST);
-                return false;
+                return;
             }
             if spent >= YIELD {
                 thread::yield_now();

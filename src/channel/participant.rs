@@ -15,7 +15,7 @@ use super::pace::Pace;
 use super::recovery;
 use super::set::Snapshot;
 use crate::error::{Error, Result};
-use crate::layout::{record, shared};
+use crate::layout::{MAX_PARTICIPANTS, record, shared};
 use crate::os;
 use crate::park::{self, Look, Poll, Sleeper, Slept, Waited, Waker};
 use crate::ring::{Claim, Defect, Index, Nothing, Obstacle, Shared, Side};
@@ -44,8 +44,8 @@ pub(crate) trait End: Sized {
     fn poll(&self, mem: &Shared) -> Poll;
     /// Likewise, for a loop that spins: disturbs the other side less, and may miss what a poll sees.
     fn glance(&self, mem: &Shared) -> bool;
-    /// Publishes what others need to see before we sleep or leave.
-    fn before_sleep(&mut self, mem: &Shared);
+    /// Publishes what others need to see before we sleep or leave; says whether there was anything.
+    fn before_sleep(&mut self, mem: &Shared) -> bool;
     /// Ends a claim whose guard was forgotten, or that is open when we leave.
     fn settle(&mut self, mem: &Shared, me: Index, claim: Claim);
     /// Withdraws the record; false if something adopted remains, which somebody must recover.
@@ -155,7 +155,11 @@ impl<E: End> Participant<E> {
         let seen = snapshot.count(other) > 0;
         let base = channel.joins(other).load(Ordering::Relaxed);
         let changes = channel.changes(other).load(Ordering::Relaxed);
-        channel.set.register(me, E::SIDE, alive)?;
+        channel.set.register(me, E::SIDE, alive).inspect_err(|_| {
+            // Nobody came, and nobody has died: still under LOCK, without which nobody judges what these say.
+            channel.joins(E::SIDE).fetch_sub(1, Ordering::Release); // SYNC(joins)
+            record(record::STATE).store(0, Ordering::Release);
+        })?;
         lock.passed_on();
         let end = E::resume(&channel, me);
         Ok(Self {
@@ -204,6 +208,12 @@ impl<E: End> Participant<E> {
     #[inline(always)]
     pub(crate) fn alone(&self) -> bool {
         park::sleepers(&self.mem, E::SIDE).load(Ordering::Relaxed) == 0
+    }
+
+    /// Position of the claim in hand; that of no slot in particular if there is none.
+    #[inline]
+    pub(crate) fn in_hand(&self) -> u64 {
+        self.pending.as_ref().map_or(0, Claim::position)
     }
 
     /// What every operation begins with: refuses a broken or inherited handle, ends what a forgotten guard left,
@@ -316,10 +326,10 @@ impl<E: End> Participant<E> {
         let me = self.me;
         let mut limit = MIDWAY.0;
         loop {
-            if self.pace.spin(self.count, || self.end.glance(self.channel.mem())) {
-                if let Some(done) = attempt(self)? {
-                    return Ok(done);
-                }
+            // After a spin in vain too: a glance may miss what a claim finds, and going to sleep costs much more.
+            self.pace.spin(self.count, || self.end.glance(self.channel.mem()));
+            if let Some(done) = attempt(self)? {
+                return Ok(done);
             }
             let asleep = Instant::now();
             let mut waiting =
@@ -433,20 +443,19 @@ impl<E: End> Participant<E> {
     /// One snapshot of the leases and what follows from it; and whether LOCK was found taken.
     fn look_around(&mut self, drain: bool) -> Result<(Look, bool)> {
         let channel = Arc::clone(&self.channel);
-        let other = E::SIDE.other();
-        // Joins before the snapshot: a join that we see and whose lock is free in the snapshot is complete, or dead.
-        let joined = channel.joins(other).load(Ordering::Acquire); // SYNC(joins)
-        // Park words before the leases too: a mark must hit the sleep of the one who is dead, not of its successor.
-        let observed = recovery::observe_sleepers(&channel);
-        let snapshot = channel.set.snapshot()?;
+        let mut sight = Sight::of(&channel, E::SIDE)?;
+        let tokens = sight.snapshot.tokens(self.me);
+        if drain && tokens > 0 {
+            channel.set.drain(self.me, tokens)?;
+            // Whatever they told may be newer than the words, and nobody will tell it again.
+            sight = Sight::of(&channel, E::SIDE)?;
+        }
+        let Sight { joined, observed, snapshot } = sight;
         channel.check_live().inspect_err(|e| {
             if matches!(e, Error::Corrupt { .. }) {
                 self.broken = Some(e.clone());
             }
         })?;
-        if drain {
-            channel.set.drain(self.me, snapshot.tokens(self.me))?;
-        }
         let alive = snapshot.alive();
         recovery::mark_dead_sleepers(&channel, &observed, alive);
         let mut busy = !snapshot.unlocked();
@@ -520,6 +529,25 @@ impl Waker for Attachment {
     }
 }
 
+/// What a participant can see of the others.
+struct Sight {
+    joined: u64,
+    observed: [u64; MAX_PARTICIPANTS],
+    snapshot: Snapshot,
+}
+
+impl Sight {
+    fn of(channel: &Attachment, side: Side) -> Result<Self> {
+        Ok(Self {
+            // Joins before the snapshot: a join that we see and whose lock is free in the snapshot is complete, or dead.
+            joined: channel.joins(side.other()).load(Ordering::Acquire), // SYNC(joins)
+            // Park words before the leases too: a mark must hit the sleep of the one who is dead, not of its successor.
+            observed: recovery::observe_sleepers(channel),
+            snapshot: channel.set.snapshot()?,
+        })
+    }
+}
+
 /// A participant inside a blocking call.
 struct Waiting<'a, E: End> {
     participant: &'a mut Participant<E>,
@@ -556,8 +584,10 @@ impl<E: End> Sleeper for Waiting<'_, E> {
 
     fn look(&mut self) -> Result<Look> {
         let participant = &mut *self.participant;
-        participant.end.before_sleep(participant.channel.mem());
-        participant.wake(E::SIDE.other());
+        // Only with something to tell: where both sides sleep, each would wake the other for ever.
+        if participant.end.before_sleep(participant.channel.mem()) {
+            participant.wake(E::SIDE.other());
+        }
         let (look, busy) = participant.look_around(true)?;
         self.busy = busy;
         Ok(look)
@@ -576,15 +606,13 @@ impl<E: End> Sleeper for Waiting<'_, E> {
             return Err(e);
         }
         let deadline = self.patience.deadline();
-        let mut until = deadline;
+        let mut limit = self.participant.channel.recheck.0;
         if limited {
-            let soon = Instant::now().checked_add(self.limit);
+            limit = Some(limit.map_or(self.limit, |recheck| recheck.min(self.limit)));
             self.limit = (self.limit * 2).min(MIDWAY.1);
-            until = match (deadline, soon) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
         }
+        let soon = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let until = [deadline, soon].into_iter().flatten().min();
         let cancel = Arc::clone(&self.participant.cancel);
         let interrupted = || cancel.load(std::sync::atomic::Ordering::Acquire);
         let waited = self.participant.channel.set.sleep(self.participant.me, until, &interrupted)?;

@@ -11,7 +11,7 @@ use super::lock::Lock;
 use super::participant::{End, Participant, Patience, Stop};
 use crate::error::{Error, Result, SendError, SendTimeoutError, TrySendError};
 use crate::park::Poll;
-use crate::ring::{Claim, Index, Nothing, Obstacle, Sender, Shared, Side};
+use crate::ring::{Claim, Index, Nothing, Sender, Shared, Side};
 
 /// Sends messages into a channel; a participant from its making to its drop.
 ///
@@ -93,7 +93,9 @@ impl End for Sender {
         Sender::glance(self, mem)
     }
 
-    fn before_sleep(&mut self, _mem: &Shared) {}
+    fn before_sleep(&mut self, _mem: &Shared) -> bool {
+        false
+    }
 
     fn settle(&mut self, mem: &Shared, _me: Index, mut claim: Claim) {
         while claim.len() > 0 {
@@ -117,6 +119,20 @@ impl End for Sender {
 
     fn needs_repair(&self, _channel: &Attachment, _me: Index, _alive: u64) -> bool {
         false
+    }
+}
+
+/// The end of a batch, also by a panic of the caller's `as_ref`: nothing stays claimed, and those who sleep hear of what
+/// was sent.
+struct Ending<'a>(&'a mut Participant<Sender>);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        let Participant { channel, end, me, pending, .. } = &mut *self.0;
+        if let Some(claim) = pending.take() {
+            End::settle(end, channel.mem(), *me, claim);
+        }
+        self.0.wake(Side::Consumers);
     }
 }
 
@@ -144,49 +160,53 @@ impl Producer {
         Ok(claimed)
     }
 
-    /// A send that meets nothing out of the ordinary, kept apart from all that may happen: a few dozen instructions, and an
-    /// answer in a register. False, and nothing done, if it takes more than that.
-    #[inline(never)]
-    fn send_swiftly(&mut self, tag: u32, data: &[u8]) -> bool {
-        if !self.participant.undisturbed() || !self.participant.alone() {
-            return false;
+    /// Claims the slot for a message of so many bytes.
+    fn take(&mut self, len: usize, patience: Patience) -> Result<Claim, Stop> {
+        if let Some(claim) = self.participant.overcome(patience)? {
+            return Ok(claim);
         }
-        let mem = self.participant.mem;
-        let end = &mut self.participant.end;
-        if data.len() > mem.geometry().message_size() {
-            return false;
-        }
-        let sent = end.send(&mem, (data.len() as u32, tag), |position| {
-            // The length was checked against the geometry, so the copy is within the slot.
-            let _fits = mem.write_payload(position, 0, data);
-        });
-        match sent {
-            Ok(()) => {
-                self.participant.count(1);
-                self.participant.wake(Side::Consumers);
-            }
-            Err(nothing) => self.participant.met = Some(Obstacle::Nothing(nothing)),
-        }
-        sent.is_ok()
+        self.participant.begin()?;
+        self.check_len(len)?;
+        self.claim(1, patience)
     }
 
     /// Any send.
     #[cold]
     fn send_slowly(&mut self, tag: u32, data: &[u8], patience: Patience) -> Result<(), Stop> {
-        let mut claim = match self.participant.overcome(patience)? {
-            Some(claim) => claim,
-            None => {
-                self.participant.begin()?;
-                self.check_len(data.len())?;
-                self.claim(1, patience)?
-            }
-        };
-        let Participant { channel, end, .. } = &mut self.participant;
-        let mem = channel.mem();
-        let _fits = mem.write_payload(claim.position(), 0, data); // as above
+        let mut claim = self.take(data.len(), patience)?;
+        let Participant { mem, end, .. } = &mut self.participant;
+        // The length was checked against the geometry, so the copy is within the slot.
+        let _fits = mem.write_payload(claim.position(), 0, data);
         end.publish(mem, &mut claim, data.len() as u32, tag);
         self.participant.wake(Side::Consumers);
         Ok(())
+    }
+
+    #[inline]
+    fn send_with<E>(
+        &mut self,
+        tag: u32,
+        data: &[u8],
+        patience: impl FnOnce() -> Patience,
+        error: fn(Stop) -> E,
+    ) -> Result<(), E> {
+        if self.send_swiftly(tag, data) {
+            return Ok(());
+        }
+        self.send_slowly(tag, data, patience()).map_err(error)
+    }
+
+    #[inline]
+    fn reserve_with<E>(
+        &mut self,
+        len: usize,
+        patience: impl FnOnce() -> Patience,
+        error: fn(Stop) -> E,
+    ) -> Result<Grant<'_>, E> {
+        if self.reserve_swiftly(len) {
+            return Ok(Grant::new(self, len));
+        }
+        self.reserve_slowly(len, patience()).map_err(error)
     }
 
     /// Sends a message, waiting while the channel is full.
@@ -217,10 +237,7 @@ impl Producer {
     /// ```
     #[inline]
     pub fn send_tagged(&mut self, tag: u32, data: &[u8]) -> Result<(), SendError> {
-        if self.send_swiftly(tag, data) {
-            return Ok(());
-        }
-        self.send_slowly(tag, data, Patience::Forever).map_err(send_error)
+        self.send_with(tag, data, || Patience::Forever, send_error)
     }
 
     /// Sends a message if there is room now.
@@ -252,10 +269,7 @@ impl Producer {
     /// As [`Producer::try_send`].
     #[inline]
     pub fn try_send_tagged(&mut self, tag: u32, data: &[u8]) -> Result<(), TrySendError> {
-        if self.send_swiftly(tag, data) {
-            return Ok(());
-        }
-        self.send_slowly(tag, data, Patience::None).map_err(try_send_error)
+        self.send_with(tag, data, || Patience::None, try_send_error)
     }
 
     /// Sends a message, waiting no longer than `timeout`.
@@ -263,7 +277,7 @@ impl Producer {
     /// # Errors
     /// `Timeout`; otherwise as [`Producer::send`].
     pub fn send_timeout(&mut self, data: &[u8], timeout: Duration) -> Result<(), SendTimeoutError> {
-        self.send_slowly(0, data, Patience::lasting(timeout)).map_err(send_timeout_error)
+        self.send_with(0, data, || Patience::lasting(timeout), send_timeout_error)
     }
 
     /// Sends a message, waiting no longer than until `deadline`.
@@ -271,7 +285,7 @@ impl Producer {
     /// # Errors
     /// As [`Producer::send_timeout`].
     pub fn send_deadline(&mut self, data: &[u8], deadline: Instant) -> Result<(), SendTimeoutError> {
-        self.send_slowly(0, data, Patience::Until(deadline)).map_err(send_timeout_error)
+        self.send_with(0, data, || Patience::Until(deadline), send_timeout_error)
     }
 
     /// Sends all messages of a batch in order, waiting while the channel is full. Far cheaper for each message than
@@ -332,9 +346,9 @@ impl Producer {
         let claim = self.claim(fitting as u32, patience)?;
         let claimed = claim.len() as usize;
         self.participant.count(claimed - 1); // `begin` counted one
-        // In the handle, so that a panic of the caller's `as_ref` leaves no claim behind that nobody ends.
         self.participant.pending = Some(claim);
-        let Participant { channel, end, pending, .. } = &mut self.participant;
+        let ending = Ending(&mut self.participant);
+        let Participant { channel, end, pending, .. } = &mut *ending.0;
         if let Some(claim) = pending {
             let mem = channel.mem();
             let mut messages = messages.iter();
@@ -346,8 +360,7 @@ impl Producer {
                 data.len() as u32
             });
         }
-        self.participant.pending = None;
-        self.participant.wake(Side::Consumers);
+        drop(ending);
         Ok(claimed)
     }
 
@@ -370,23 +383,26 @@ impl Producer {
     /// # consumer.channel().remove()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[inline]
     pub fn reserve(&mut self, len: usize) -> Result<Grant<'_>, SendError> {
-        self.reserve_with(len, Patience::Forever).map_err(send_error)
+        self.reserve_with(len, || Patience::Forever, send_error)
     }
 
     /// As [`Producer::reserve`], if there is room now.
     ///
     /// # Errors
     /// As [`Producer::try_send`].
+    #[inline]
     pub fn try_reserve(&mut self, len: usize) -> Result<Grant<'_>, TrySendError> {
-        self.reserve_with(len, Patience::None).map_err(try_send_error)
+        self.reserve_with(len, || Patience::None, try_send_error)
     }
 
-    fn reserve_with(&mut self, len: usize, patience: Patience) -> Result<Grant<'_>, Stop> {
-        self.participant.begin()?;
-        self.check_len(len)?;
-        let claim = self.claim(1, patience)?;
-        Ok(Grant::new(self, claim, len))
+    /// Any reservation.
+    #[cold]
+    fn reserve_slowly(&mut self, len: usize, patience: Patience) -> Result<Grant<'_>, Stop> {
+        let claim = self.take(len, patience)?;
+        self.participant.pending = Some(claim);
+        Ok(Grant::new(self, len))
     }
 
     /// Another producer of the same channel, for another thread: a participant of its own. If the consumers that this

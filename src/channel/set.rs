@@ -15,7 +15,7 @@
 
 use std::time::Instant;
 
-use libc::{EAGAIN, ERANGE};
+use libc::{E2BIG, EAGAIN, ENOMEM, ERANGE};
 
 use super::lock::Lock;
 use crate::error::{Error, OsError, Result};
@@ -37,6 +37,9 @@ const MOST: usize = FIXED + 2 * MAX_PARTICIPANTS;
 /// registration would fail for ever, because nobody drains the tokens of vacant indices.
 const CROWDED: u16 = 16_384;
 
+/// So often a call is tried again that found a wake semaphore full.
+const CUTS: usize = 3;
+
 /// The first semaphore while the segment is being made, and once it is.
 const STAGES: Stages = Stages { building: 0x2b5d, ready: 0x5eb1 };
 
@@ -45,6 +48,7 @@ const STAGES: Stages = Stages { building: 0x2b5d, ready: 0x5eb1 };
 pub(crate) struct Set {
     id: os::sem::SetId,
     participants: usize,
+    /// Operations of one call when the set was opened; the administrator may lower it at any time.
     semopm: usize,
 }
 
@@ -131,6 +135,12 @@ impl Ops {
     }
 }
 
+/// More operations at once than SEMOPM, which may have been lowered, or more than the kernel has memory to copy in (beyond 64
+/// it allocates).
+fn too_many(errno: i32) -> bool {
+    matches!(errno, E2BIG | ENOMEM)
+}
+
 impl pair::Set for Set {
     type Lock = Lock;
     const STAGES: Stages = STAGES;
@@ -182,10 +192,23 @@ impl Set {
         os::sem::op(self.id(), ops)
     }
 
-    /// In chunks that fit SEMOPM; only where being killed between two chunks does no harm.
-    fn chunked(&self, ops: &[Operation], unit: usize) -> Result<(), OsError> {
-        let most = (self.semopm / unit * unit).max(unit);
-        ops.chunks(most).try_for_each(|chunk| self.op(chunk))
+    /// In as few calls as SEMOPM allows: the first `head` operations in one, the others in groups of `unit`. Only where being
+    /// killed between two calls does no harm. What is too much at once goes in smaller pieces.
+    fn in_pieces(&self, mut ops: &[Operation], head: usize, unit: usize) -> Result<()> {
+        let (mut most, mut least, mut cuts) = (self.semopm, head, 0);
+        while !ops.is_empty() {
+            let piece = (least + most.saturating_sub(least) / unit * unit).min(ops.len());
+            match self.op(&ops[..piece]) {
+                Ok(()) => (ops, least) = (&ops[piece..], unit),
+                Err(e) if too_many(e.errno) && piece > least => most = piece / 2,
+                Err(e) if e.errno == ERANGE && cuts < CUTS => {
+                    cuts += 1;
+                    self.uncrowd()?;
+                }
+                Err(e) => return Err(lost(e)),
+            }
+        }
+        Ok(())
     }
 
     /// Cuts crowded wake semaphores back to one token: atomically, and never to none, for its owner may be
@@ -195,12 +218,9 @@ impl Set {
         for k in 0..self.participants {
             let tokens = snapshot.values[self.wake(k)];
             if tokens > CROWDED {
-                let mut ops = Ops::new();
-                let half = (tokens / 2) as i16;
-                ops.push(self.wake(k), -half, NOWAIT);
-                ops.push(self.wake(k), -((tokens - tokens / 2) as i16), NOWAIT);
-                ops.push(self.wake(k), 1, 0);
-                os::sem::try_op(self.id(), ops.as_slice()).map_err(lost)?; // false: its owner drained it meanwhile
+                let all_but_one =
+                    sembuf(self.wake(k) as u16, -((tokens - 1).min(os::sem::MAX_VALUE) as i16), NOWAIT);
+                os::sem::try_op(self.id(), &[all_but_one]).map_err(lost)?; // false: its owner drained it meanwhile
             }
         }
         Ok(())
@@ -221,9 +241,19 @@ impl Set {
         let notices = ops.len;
         ops.push(LOCK, 0, 0);
         ops.push(LOCK, 1, UNDO);
-        let ahead = if ops.len <= self.semopm { 0 } else { notices };
+        if ops.len <= self.semopm {
+            match self.lock_after(0, &ops, deadline) {
+                Err(Error::Os(e)) if too_many(e.errno) => {}
+                other => return other,
+            }
+        }
+        self.lock_after(notices, &ops, deadline)
+    }
+
+    /// The first `ahead` operations, which are death notices, then the rest at once.
+    fn lock_after(&self, ahead: usize, ops: &Ops, deadline: Option<Instant>) -> Result<()> {
         let (first, last) = ops.as_slice().split_at(ahead);
-        self.chunked(first, 2).map_err(lost)?;
+        self.in_pieces(first, 2, 2)?;
         match os::sem::wait(self.id(), last, deadline, &|| false) {
             Ok(os::sem::Waited::Done) => Ok(()),
             Ok(_) => {
@@ -245,7 +275,7 @@ impl Set {
             ops.push(self.wake(k), 1, UNDO);
             ops.push(self.wake(k), -1, NOWAIT);
         }
-        self.chunked(ops.as_slice(), 2).map_err(lost)
+        self.in_pieces(ops.as_slice(), 2, 2)
     }
 
     /// Gives LOCK back as taken by [`Set::lock`]; posts everybody, which cancels the death notices too.
@@ -265,19 +295,14 @@ impl Set {
             for k in 0..self.participants {
                 ops.push(self.wake(k), 1, post);
             }
-            self.all_at_once_or_first(&ops)
+            self.in_pieces(ops.as_slice(), 1 + usize::from(zeroed), 1)
         };
-        let mut result = release(false);
-        if matches!(&result, Err(e) if e.errno == ERANGE) {
-            self.uncrowd()?;
-            result = release(false);
-        }
-        match result {
-            Err(e) if e.errno == EAGAIN => {
-                release(true).map_err(lost)?;
+        match release(false) {
+            Err(Error::Os(e)) if e.errno == EAGAIN => {
+                release(true)?;
                 Err(Error::Corrupt { what: "lock", found: 0, expected: "1: we held it".into() })
             }
-            other => other.map_err(lost),
+            other => other,
         }
     }
 
@@ -295,13 +320,6 @@ impl Set {
         self.give_lock_back(0)
     }
 
-    /// One call if SEMOPM allows; else the first chunk, which holds what matters, and then the posts.
-    fn all_at_once_or_first(&self, ops: &Ops) -> Result<(), OsError> {
-        let (first, rest) = ops.as_slice().split_at(ops.len.min(self.semopm));
-        self.op(first)?;
-        self.chunked(rest, 1)
-    }
-
     /// Becomes a participant and gives LOCK back, in one step; the death notices of [`Set::lock`] stay. Posts those
     /// who live.
     pub(crate) fn register(&self, index: Index, side: Side, living: u64) -> Result<()> {
@@ -310,14 +328,18 @@ impl Set {
         ops.push(ALIVE + index.get(), 1, UNDO);
         ops.push(COUNTS + side as usize, 1, UNDO);
         ops.push(LOCK, -1, UNDO | NOWAIT);
+        let step = ops.len;
         for k in (0..self.participants).filter(|k| living >> k & 1 != 0) {
             ops.push(self.wake(k), 1, 0);
         }
-        match self.all_at_once_or_first(&ops) {
-            Err(e) if e.errno == ERANGE => {
-                self.uncrowd()?;
-                self.all_at_once_or_first(&ops).map_err(lost)
+        let registered = match self.op(ops.as_slice()) {
+            // The step alone, then the posts: they must not fail any more once we are a participant.
+            Err(e) if too_many(e.errno) || e.errno == ERANGE => {
+                self.op(&ops.as_slice()[..step]).map(|()| self.post(living))
             }
+            other => other,
+        };
+        match registered {
             // We hold LOCK and saw the lease at 0.
             Err(e) if e.errno == EAGAIN => {
                 let lock = os::sem::value(self.id(), LOCK as u16).map_err(lost)?;
@@ -337,17 +359,7 @@ impl Set {
         for k in 0..self.participants {
             ops.push(self.wake(k), 1, UNDO);
         }
-        for _ in 0..3 {
-            match self.all_at_once_or_first(&ops) {
-                Err(e) if e.errno == ERANGE => self.uncrowd()?,
-                other => return other.map_err(lost),
-            }
-        }
-        Err(Error::Corrupt {
-            what: "a wake semaphore",
-            found: u64::from(u16::MAX >> 1),
-            expected: "fewer tokens".into(),
-        })
+        self.in_pieces(ops.as_slice(), 2, 1)
     }
 
     /// V on the wake semaphores of the bitmap. Nothing to report: a full semaphore is as good as one more token, and
@@ -358,8 +370,9 @@ impl Set {
             ops.push(self.wake(k), 1, 0);
         }
         let post = |ops: &[Operation]| os::sem::op_quietly(self.id(), ops);
-        if ops.as_slice().chunks(self.semopm).try_for_each(post) == Err(ERANGE) {
-            // One of them is full and nothing was done for the others: each alone.
+        let posted = ops.as_slice().chunks(self.semopm).try_for_each(post);
+        if posted.is_err_and(|errno| errno == ERANGE || too_many(errno)) {
+            // One of them is full, or they were too many, and nothing was done for the others: each alone.
             for op in ops.as_slice().chunks(1) {
                 let _full = post(op);
             }

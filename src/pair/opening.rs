@@ -82,6 +82,8 @@ pub(super) struct Opening<'a, A> {
     /// As the header and the messages to people say it.
     pub(super) name: String,
     pub(super) place: Place,
+    /// Asked for before anything is made, for it may fail.
+    generation: Generation,
 }
 
 type Opened<A> = Attachment<<A as Asked>::Set, <A as Asked>::Header>;
@@ -125,7 +127,7 @@ impl<'a, A: Asked> Opening<'a, A> {
     fn new(asked: &'a A, key: &Key, create: Create) -> Result<Self> {
         asked.terms().check_mode()?;
         let (name, place) = place::find(&A::Header::FORMAT, key, create)?;
-        Ok(Self { asked, name, place })
+        Ok(Self { asked, name, place, generation: Generation::current()? })
     }
 
     pub(super) fn terms(&self) -> &Terms {
@@ -179,7 +181,7 @@ impl<'a, A: Asked> Opening<'a, A> {
             (None, Create::Never) => return Err(self.not_found()),
             (None, _) => self.create_segment(&set)?,
         };
-        Ok((self.attachment(set, segment, self.terms().lock_timeout())?, lock))
+        Ok((self.attachment(set, segment, self.terms().lock_timeout()), lock))
     }
 
     /// The pair as it stands, for reading only.
@@ -199,18 +201,13 @@ impl<'a, A: Asked> Opening<'a, A> {
         let segment = Segment { id, mapping, header };
         self.compare(&segment, &set)?;
         os::shm::dont_dump(segment.mapping.base(), segment.mapping.len())?;
-        self.attachment(set, segment, Duration::ZERO)
+        Ok(self.attachment(set, segment, Duration::ZERO))
     }
 
-    fn attachment(
-        &self,
-        set: A::Set,
-        segment: Segment<A::Header>,
-        lock_timeout: Duration,
-    ) -> Result<Opened<A>> {
+    fn attachment(&self, set: A::Set, segment: Segment<A::Header>, lock_timeout: Duration) -> Opened<A> {
         let Segment { id: segment_id, mapping, header } = segment;
-        let generation = Generation::current()?;
-        Ok(Attachment { name: self.name.clone(), set, segment_id, header, mapping, lock_timeout, generation })
+        let (name, generation) = (self.name.clone(), self.generation);
+        Attachment { name, set, segment_id, header, mapping, lock_timeout, generation }
     }
 
     /// The verified set, made if need be; and whether it was.

@@ -247,7 +247,7 @@ fn failure(rule: &'static str, bound: usize, model: Model) -> String {
 
 #[test]
 fn every_rule_is_needed() {
-    let rules: [(&str, usize, Model); 18] = [
+    let rules: [(&str, usize, Model); 19] = [
         ("no sleeper barrier", TWO, one_message),
         ("no sleeper barrier", TWO, full_ring),
         ("no publisher barrier", TWO, one_message),
@@ -266,6 +266,7 @@ fn every_rule_is_needed() {
         ("two at once + no last try", THREE, timeout),
         ("two at once + mark not acquired", THREE, timeout),
         ("two at once + dead not marked", THREE, dead_sleeper),
+        ("two at once + drained and not looked again", THREE, dead_sleeper),
     ];
     for (rule, bound, model) in rules {
         let why = failure(rule, bound, model);

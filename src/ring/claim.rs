@@ -6,7 +6,7 @@
 
 use super::probe::{self, unless};
 use super::word::{Announcement, Cursor, Owner, Phase, Stamp, ahead};
-use super::{Claim, Defect, Index, Nothing, Outlook, Shared, Side, clamp_want};
+use super::{Claim, Defect, Index, Nothing, Obstacle, Outlook, Shared, Side, clamp_want};
 use crate::layout::{record, shared as at};
 use crate::sync::{Ordering, spin_loop};
 
@@ -90,6 +90,28 @@ impl<const CONSUMES: bool> End<CONSUMES> {
             }
         }
         self.contend(shared, want, seen, len)
+    }
+
+    /// A claim of one slot, for an operation in one go. What a race brings is handed over with the obstacles: a claim that came
+    /// from there would go through memory, and the short way with it.
+    #[inline(always)]
+    pub(super) fn claim_one(&mut self, shared: &Shared) -> Result<Claim, Obstacle> {
+        let seen = self.cursor(shared);
+        let len = self.claimable(shared, seen.position(), 1);
+        if len != 0 {
+            if let Some(claim) = self.win(shared, seen, 1) {
+                return Ok(claim);
+            }
+        }
+        Err(self.race(shared, seen, len))
+    }
+
+    #[cold]
+    fn race(&mut self, shared: &Shared, seen: Cursor, len: u32) -> Obstacle {
+        match self.contend(shared, 1, seen, len) {
+            Ok(claim) => Obstacle::Claimed(claim),
+            Err(nothing) => Obstacle::Nothing(nothing),
+        }
     }
 
     #[inline(always)]

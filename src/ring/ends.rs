@@ -7,7 +7,7 @@ use super::{Claim, Found, Index, Kind, Nothing, Shared, mpmc, spsc};
 pub(crate) enum Obstacle {
     /// Nothing was claimed.
     Nothing(Nothing),
-    /// This was, and is to be completed by steps: a tombstone, or a message whose copy was refused.
+    /// This was, and is to be completed by steps: after a race, a tombstone, or a message whose copy was refused.
     Claimed(Claim),
 }
 
@@ -36,6 +36,12 @@ impl Sender {
         }
     }
 
+    /// Claims a free slot, for an operation in one go.
+    #[inline(always)]
+    pub(crate) fn claim_one(&mut self, shared: &Shared) -> Result<Claim, Obstacle> {
+        either!(self, end => end.claim_one(shared))
+    }
+
     /// Claims between 1 and `want` free slots.
     #[inline]
     pub(crate) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
@@ -50,9 +56,9 @@ impl Sender {
         shared: &Shared,
         (len, tag): (u32, u32),
         fill: impl FnOnce(u64),
-    ) -> Result<(), Nothing> {
+    ) -> Result<(), Obstacle> {
         either!(self, end => {
-            let mut claim = end.claim(shared, 1)?;
+            let mut claim = end.claim_one(shared)?;
             fill(claim.position());
             end.publish(shared, &mut claim, len, tag);
             Ok(())
@@ -125,6 +131,12 @@ impl Receiver {
             Self::Spsc(_) => false,
             Self::Mpmc(end) => end.is_encumbered(shared),
         }
+    }
+
+    /// Claims a message and looks at it; only if not [encumbered](Self::is_encumbered).
+    #[inline(always)]
+    pub(crate) fn take(&mut self, shared: &Shared) -> Result<(Claim, Found), Obstacle> {
+        either!(self, end => end.take(shared))
     }
 
     /// Claims a message, has `copy` read its payload and frees the slot; only if not [encumbered](Self::is_encumbered).
@@ -203,11 +215,13 @@ impl Receiver {
         }
     }
 
-    /// Publishes what was held back for speed; a producer may wait for it. Before every sleep and on leaving.
+    /// Publishes what was held back for speed, before every sleep and on leaving; a producer may wait for it if there
+    /// was anything, which is what it says.
     #[inline]
-    pub(crate) fn before_sleep(&mut self, shared: &Shared) {
-        if let Self::Spsc(end) = self {
-            end.publish_free(shared);
+    pub(crate) fn before_sleep(&mut self, shared: &Shared) -> bool {
+        match self {
+            Self::Spsc(end) => end.publish_free(shared),
+            Self::Mpmc(_) => false,
         }
     }
 

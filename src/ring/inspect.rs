@@ -61,8 +61,8 @@ impl Sender {
     }
 }
 
-/// How many slots must be free before a spinning producer goes on: the consumers get far enough ahead, and no look takes
-/// the line from them that they are about to write. Seconds of work for nobody: they free so many while it spins.
+/// How many slots a spinning producer wants to see free, so that the consumers get ahead and no look takes the line from
+/// them that they are about to write. If they do not free so many while it spins, it goes by the next slot again.
 const ROOM: u64 = 256;
 
 /// Whether a good part of an MPMC ring is free.

@@ -142,6 +142,30 @@ fn spsc_dead_consumer() -> Outcome {
     got
 }
 
+/// The producer dies behind its message; its successor goes on, and the consumer may see the stamp of the second message
+/// before that of the first.
+fn spsc_dead_producer() -> Outcome {
+    let ring = ring(Kind::Spsc, 2);
+    let alive = Arc::new(Mutex::new(true));
+    let (shared, lease) = (ring.clone(), alive.clone());
+    let dying = thread::spawn(move || {
+        assert!(send(&shared, &mut sender(&shared, Kind::Spsc, 0), 1));
+        *lease.lock().unwrap() = false;
+    });
+    let (shared, lease) = (ring.clone(), alive);
+    let successor = thread::spawn(move || {
+        let dead = !*lease.lock().unwrap();
+        dead && send(&shared, &mut sender(&shared, Kind::Spsc, 0), 2)
+    });
+    let mut consumer = receiver(&ring, Kind::Spsc, 1);
+    let mut got: Outcome = (0..2).filter_map(|_| recv(&ring, &mut consumer)).collect();
+    dying.join().unwrap();
+    let sent = 1 + u64::from(successor.join().unwrap());
+    drain(&ring, Kind::Spsc, &mut consumer, &mut got);
+    assert_eq!(got, (1..=sent).collect::<Outcome>());
+    got
+}
+
 /// Preemptions in one execution. Three let every rule be missed; the longest chain of outcomes needs more.
 const BOUND: usize = 3;
 
@@ -172,6 +196,11 @@ fn spsc_keeps_order() {
 #[test]
 fn spsc_successor_finds_the_message_in_hand() {
     expect(BOUND, spsc_dead_consumer, [&[1], &[101], &[1, 2], &[101, 2]]);
+}
+
+#[test]
+fn spsc_successor_keeps_order() {
+    expect(BOUND, spsc_dead_producer, [&[1], &[1, 2]]);
 }
 
 #[test]
@@ -208,9 +237,11 @@ fn mpmc_given_back() {
 
 #[test]
 fn every_ordering_is_needed() {
-    let rules: [(&str, Model); 22] = [
+    let rules: [(&str, Model); 24] = [
         ("spsc: ready not released", spsc_one),
         ("spsc: ready not acquired", spsc_one),
+        ("spsc: ready not released", spsc_dead_producer),
+        ("spsc: ready not acquired", spsc_dead_producer),
         ("spsc: free not released", spsc_one),
         ("spsc: free not acquired", spsc_one),
         ("spsc: head not released", spsc_one),

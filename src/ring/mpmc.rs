@@ -42,6 +42,15 @@ impl Sender {
         self.0.claim(shared, want)
     }
 
+    /// A claim of one slot, for an operation in one go.
+    #[inline(always)]
+    pub(crate) fn claim_one(&mut self, shared: &Shared) -> Result<Claim, Obstacle> {
+        if self.0.open != 0 {
+            self.abandon_forgotten(shared);
+        }
+        self.0.claim_one(shared)
+    }
+
     /// A slot of a forgotten claim would block the ring, and its record is about to be overwritten.
     #[cold]
     fn abandon_forgotten(&mut self, shared: &Shared) {
@@ -166,20 +175,16 @@ impl Receiver {
         if claim.len == 0 {
             return None;
         }
-        // The frontier acquired this stamp; only recovery after our death changes it.
-        let stamp = Stamp::from_bits(shared.stamp(claim.position).load(Ordering::Relaxed));
-        if claim.adopted {
-            self.look_at_adopted(shared, claim, stamp)?;
-        } else if stamp.is(claim.position, Phase::Void) {
-            return None;
-        } else {
+        if !claim.adopted {
             claim.attempt = 1;
+            return self.look_at_fresh(shared, claim);
         }
-        Some(Found::read(shared, claim.position, claim.attempt))
+        self.look_at_adopted(shared, claim)
     }
 
     #[cold]
-    fn look_at_adopted(&self, shared: &Shared, claim: &mut Claim, stamp: Stamp) -> Option<()> {
+    fn look_at_adopted(&self, shared: &Shared, claim: &mut Claim) -> Option<Found> {
+        let stamp = Stamp::from_bits(shared.stamp(claim.position).load(Ordering::Relaxed)); // ours
         if !stamp.is_taken_by(claim.position, self.0.me) {
             return None;
         }
@@ -192,7 +197,7 @@ impl Receiver {
             // A kill is like a signal: it needs the store in this place of the program, not in a peer's view.
             compiler_fence(Ordering::SeqCst);
         }
-        Some(())
+        Some(Found::read(shared, claim.position, claim.attempt))
     }
 
     #[inline(always)]
@@ -220,20 +225,35 @@ impl Receiver {
         claim.advance(self.0.me.into());
     }
 
-    /// Claim, look and release in one go; only if not encumbered.
+    /// Claims a message and looks at it; only if not encumbered, so that the message is not adopted.
+    #[inline(always)]
+    pub(crate) fn take(&mut self, shared: &Shared) -> Result<(Claim, Found), Obstacle> {
+        let mut claim = self.0.claim_one(shared)?;
+        let Some(found) = self.look_at_fresh(shared, &claim) else { return Err(Obstacle::Claimed(claim)) };
+        claim.attempt = 1;
+        Ok((claim, found))
+    }
+
+    /// The message of a claim that is not adopted; `None` for a tombstone.
+    #[inline(always)]
+    fn look_at_fresh(&self, shared: &Shared, claim: &Claim) -> Option<Found> {
+        // The frontier acquired this stamp; only recovery after our death changes it.
+        let stamp = Stamp::from_bits(shared.stamp(claim.position).load(Ordering::Relaxed));
+        (!stamp.is(claim.position, Phase::Void)).then(|| Found::read(shared, claim.position, 1))
+    }
+
+    /// All three in one go; likewise.
     #[inline(always)]
     pub(crate) fn recv(
         &mut self,
         shared: &Shared,
         copy: impl FnOnce(u64, &Found) -> bool,
     ) -> Result<Found, Obstacle> {
-        let mut claim = self.0.claim(shared, 1).map_err(Obstacle::Nothing)?;
-        // The frontier acquired this stamp; only recovery after our death changes it.
-        let stamp = Stamp::from_bits(shared.stamp(claim.position).load(Ordering::Relaxed));
-        let found = Found::read(shared, claim.position, 1);
-        if stamp.is(claim.position, Phase::Void) || !copy(claim.position, &found) {
+        let mut claim = self.0.claim_one(shared)?;
+        let Some(found) = self.look_at_fresh(shared, &claim).filter(|found| copy(claim.position, found))
+        else {
             return Err(Obstacle::Claimed(claim));
-        }
+        };
         self.free(shared, &mut claim);
         Ok(found)
     }

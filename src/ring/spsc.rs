@@ -73,6 +73,12 @@ impl Sender {
         Ok(Claim { position: self.tail, len, prev: Owner::NOBODY, adopted: false, attempt: 0 })
     }
 
+    /// A claim of one slot, for an operation in one go.
+    #[inline(always)]
+    pub(crate) fn claim_one(&mut self, shared: &Shared) -> Result<Claim, Obstacle> {
+        self.claim(shared, 1).map_err(Obstacle::Nothing)
+    }
+
     /// Learns that everything below `freed` was acknowledged. Where it is not within a lap behind the tail it grants
     /// nothing, and is false: FREE may be old news, HEAD never.
     fn extend(&mut self, shared: &Shared, freed: u64) -> bool {
@@ -244,6 +250,16 @@ impl Receiver {
         }
     }
 
+    /// Claims a message and looks at it.
+    #[inline(always)]
+    pub(crate) fn take(&mut self, shared: &Shared) -> Result<(Claim, Found), Obstacle> {
+        let mut claim = self.claim(shared, 1).map_err(Obstacle::Nothing)?;
+        match self.look(shared, &mut claim) {
+            Some(found) => Ok((claim, found)),
+            None => Err(Obstacle::Claimed(claim)),
+        }
+    }
+
     /// All three in one go.
     #[inline(always)]
     pub(crate) fn recv(
@@ -251,14 +267,12 @@ impl Receiver {
         shared: &Shared,
         copy: impl FnOnce(u64, &Found) -> bool,
     ) -> Result<Found, Obstacle> {
-        let mut claim = self.claim(shared, 1).map_err(Obstacle::Nothing)?;
-        match self.look(shared, &mut claim) {
-            Some(found) if copy(claim.position, &found) => {
-                self.release(shared, &mut claim);
-                Ok(found)
-            }
-            _ => Err(Obstacle::Claimed(claim)),
+        let (mut claim, found) = self.take(shared)?;
+        if !copy(claim.position, &found) {
+            return Err(Obstacle::Claimed(claim));
         }
+        self.release(shared, &mut claim);
+        Ok(found)
     }
 
     /// What is left stays where it is. IN_HAND remembers that the delivery of the first was started.
@@ -267,13 +281,15 @@ impl Receiver {
     }
 
     #[inline]
-    pub(crate) fn publish_free(&mut self, shared: &Shared) {
-        if self.published != self.head {
+    pub(crate) fn publish_free(&mut self, shared: &Shared) -> bool {
+        let news = self.published != self.head;
+        if news {
             self.published = self.head;
             probe::step();
             // SYNC(free): as SYNC(free-exact).
             let order = unless("spsc: free not released", Ordering::Release);
             shared.word(at::FREE).store(self.head, order);
         }
+        news
     }
 }

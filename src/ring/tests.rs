@@ -160,15 +160,20 @@ proptest! {
     }
 }
 
-/// The same walks, from a generator of our own so that every mutant sees the same ones.
-fn random_walks(kind: Kind, walks: u64) {
+/// A generator of our own, so that every mutant sees the same walks.
+fn generator() -> impl FnMut(u64) -> u64 {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut random = move |below: u64| {
+    move |below| {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
         (state >> 11) % below
-    };
+    }
+}
+
+/// The same walks.
+fn random_walks(kind: Kind, walks: u64) {
+    let mut random = generator();
     for _ in 0..walks {
         let actions: Vec<Action> = (0..random(200))
             .map(|_| {
@@ -180,6 +185,30 @@ fn random_walks(kind: Kind, walks: u64) {
         let participants = if kind == Kind::Spsc { 2 } else { 2 + random(4) as usize };
         walk(kind, 1 << random(3), 16, participants, ORIGINS[random(8) as usize], &actions);
     }
+}
+
+/// Walks in which now the producer gets far ahead, now the consumer catches up, on rings with room for it.
+fn streams(walks: u64) {
+    let mut random = generator();
+    for _ in 0..walks {
+        let mut actions: Vec<Action> = Vec::new();
+        for phase in 0..random(12) {
+            let mostly = phase % 2;
+            for _ in 0..random(200) {
+                let who = if random(16) == 0 { 1 - mostly } else { mostly };
+                let what = if random(64) == 0 { random(6) as u8 } else { 8 };
+                let how = 2 * random(128) + if random(8) == 0 { 1 - who } else { who };
+                let fuse = (random(32) == 0).then(|| random(5) as u8);
+                actions.push((who as u8, what, how as u8, fuse));
+            }
+        }
+        walk(Kind::Spsc, 1 << (5 + random(4)), 16, 2, ORIGINS[random(8) as usize], &actions);
+    }
+}
+
+#[test]
+fn whoever_looks_far_ahead_finds_the_same() {
+    streams(3_000);
 }
 
 #[test]

@@ -320,6 +320,11 @@ impl World {
                 again || found.attempt > message.seen || found.attempt == 16,
                 "delivered again unflagged"
             );
+            let next = (message.seen + 1).min(16);
+            assert!(
+                again || kind == Kind::Mpmc || found.attempt == next,
+                "flagged without having been delivered"
+            );
             message.seen = found.attempt;
             let id = message.id.expect("a message nobody sent");
             let mut bytes = vec![MaybeUninit::new(0xee); found.len as usize];

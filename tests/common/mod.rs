@@ -108,9 +108,14 @@ impl From<&Name> for Key {
     }
 }
 
+/// Options with which nobody looks again without being woken: a wake-up that was lost is to be seen.
+pub(crate) fn options() -> Options {
+    Options::new().recheck_interval(None)
+}
+
 /// Small options of a kind, that a debug build opens quickly.
 pub(crate) fn small(kind: Kind, capacity: u64) -> Options {
-    Options::new().kind(kind).capacity(capacity).message_size(64)
+    options().kind(kind).capacity(capacity).message_size(64)
 }
 
 /// Waits until it is so.

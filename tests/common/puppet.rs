@@ -88,7 +88,7 @@ impl Puppet {
 
 /// What `key=value` words say.
 pub(crate) fn options(words: &[&str]) -> Options {
-    words.iter().fold(Options::new(), |options, word| {
+    words.iter().fold(super::options(), |options, word| {
         let (key, value) = word.split_once('=').unwrap_or((word, ""));
         let number = || value.parse::<u64>().expect("a number");
         match key {
@@ -102,6 +102,7 @@ pub(crate) fn options(words: &[&str]) -> Options {
             "wake" if value == "fence" => options.wake_mode(WakeMode::Fence),
             "wake" => options.wake_mode(WakeMode::Membarrier),
             "origin" => options.origin(number()),
+            "recheck" => options.recheck_interval(Some(Duration::from_millis(number()))),
             "existing" => options.existing(),
             "any_owner" => options.allow_any_owner(),
             _ => panic!("no option {word}"),

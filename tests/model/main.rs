@@ -13,6 +13,7 @@
 //!                            ring_recover  the dead               ring_world    kernel, properties
 //! wait      state, rules     wait_steps operate, wake, repair     wait_sleep    look, arm, sleep
 //!                            wait_world    kernel, property
+//! lifecycle  creating, opening and removing the pair of set and segment
 //! ```
 //!
 //! `cargo test --test model` runs every mutant and small correct configurations. The big ones take minutes
@@ -20,6 +21,8 @@
 //! the same, the numbers of states are those of the C++ reference that the protocol was designed with.
 
 mod bits;
+mod lifecycle;
+mod lifecycle_tests;
 mod liveness;
 mod ring;
 mod ring_give;

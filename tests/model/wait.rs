@@ -46,6 +46,8 @@ pub(crate) enum Mutant {
     NoObituary,
     /// A woken participant does not pass the wake-up on.
     NoChaining,
+    /// Also who slept in this call makes an attempt in one go.
+    SwiftAfterSleep,
     /// The waker clears the sleeper's bit, then posts.
     WakerClearsBit,
     /// The waker marks NOTIFIED, then posts.
@@ -108,6 +110,8 @@ pub(crate) struct Config {
     pub(crate) outsider: bool,
     /// How often a consumer may give its message back.
     pub(crate) gives: u8,
+    /// A call begins with an attempt in one go if none of its side sleep. It passes no wake-up on.
+    pub(crate) swift: bool,
     /// Allowed variant: the bit is set before the park word.
     pub(crate) bit_first: bool,
     /// Allowed variant: disarming clears the bit before the park word.
@@ -133,6 +137,7 @@ pub(crate) const BASE: Config = Config {
     poll: true,
     outsider: false,
     gives: 0,
+    swift: false,
     bit_first: false,
     clear_bit_first: false,
     lowest_first: false,
@@ -156,7 +161,7 @@ coded! {
         Top, ChainBits, ChainRing, Publish, Pick, Post, Mark,
         Look, MarkDead, TryLock, Arm, ArmRest, Barrier, Ring, Sleep,
         Disarm, DisarmRest, LastTry, Caller, Parked, Leave, LeaveRest, Done,
-        Repair, Settle, Unlock, Blocked, RingFirst, Gone,
+        Repair, Settle, Unlock, Blocked, RingFirst, Gone, Call, Swift,
     }
 }
 

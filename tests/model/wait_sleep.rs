@@ -101,7 +101,7 @@ impl Wait {
                 "disarm: bitmap"
             }
             Pc::Caller => {
-                t.part[i].pc = Pc::Top;
+                t.part[i].pc = self.call();
                 steps.go(t, i, "time-out reported; calls again");
                 t = *s;
                 self.flush(&mut t, i);
@@ -233,6 +233,7 @@ impl Wait {
     fn leave_wait(&self, t: &mut State, i: usize) {
         let p = &mut t.part[i];
         p.pc = match std::mem::take(&mut p.next) {
+            Next::Top if self.is(Mutant::SwiftAfterSleep) => Pc::Swift,
             Next::Top => Pc::Top,
             Next::LastTry => Pc::LastTry,
             Next::Caller => Pc::Caller,

@@ -63,10 +63,15 @@ impl Wait {
         }
     }
 
+    /// Where a call begins.
+    pub(crate) fn call(&self) -> Pc {
+        if self.config.swift { Pc::Call } else { Pc::Top }
+    }
+
     /// An operation returns; the caller may come back or stay away for ever.
     fn finish(&self, mut t: State, i: usize, what: &'static str, steps: &mut Steps<State>) {
         t.part[i].end_wake();
-        (t.part[i].pos, t.part[i].pc) = (0, Pc::Top);
+        (t.part[i].pos, t.part[i].pc) = (0, self.call());
         steps.go(t, i, what);
         self.flush(&mut t, i);
         t.part[i].pc = Pc::Parked;
@@ -99,7 +104,15 @@ impl Wait {
     /// The next step of participant `i`.
     pub(crate) fn participant(&self, s: &State, i: usize, steps: &mut Steps<State>) {
         match s.part[i].pc {
-            Pc::Top | Pc::LastTry | Pc::ChainBits | Pc::ChainRing | Pc::Publish => self.operate(s, i, steps),
+            Pc::Call => {
+                let mut t = *s;
+                let alone = s.bits & self.side(self.produces(i)) == 0;
+                t.part[i].pc = if alone { Pc::Swift } else { Pc::Top };
+                steps.go(t, i, "call: sleepers on my side?");
+            }
+            Pc::Top | Pc::Swift | Pc::LastTry | Pc::ChainBits | Pc::ChainRing | Pc::Publish => {
+                self.operate(s, i, steps);
+            }
             Pc::Pick | Pc::Post | Pc::Mark => self.wake(s, i, steps),
             Pc::Repair | Pc::Settle | Pc::Unlock | Pc::Leave | Pc::LeaveRest => self.repair(s, i, steps),
             _ => self.wait(s, i, steps),
@@ -148,6 +161,7 @@ impl Wait {
             }
             pc => {
                 let p = &mut t.part[i];
+                let then = if pc == Pc::Swift { Pc::Publish } else { Pc::ChainBits };
                 if !produces && p.pos > 0 {
                     p.pc = Pc::ChainBits;
                     return steps.go(t, i, "takes the adopted message");
@@ -157,7 +171,7 @@ impl Wait {
                     self.flush(&mut t, i);
                     return steps.may(t, i, "has nothing more to send");
                 }
-                if !produces && s.lock == 0 {
+                if !produces && s.lock == 0 && pc != Pc::Swift {
                     if let Some(gift) = self.gift(s) {
                         let mut u = *s;
                         self.flush(&mut u, i);
@@ -170,7 +184,7 @@ impl Wait {
                 if produces && self.space(s) {
                     self.flush(&mut t, i);
                     t.tail += 1;
-                    (t.part[i].pos, t.part[i].pc) = (t.tail, Pc::ChainBits);
+                    (t.part[i].pos, t.part[i].pc) = (t.tail, then);
                     "claims a slot"
                 } else if !produces && self.takeable(s) {
                     let at = usize::from(t.head);
@@ -178,10 +192,12 @@ impl Wait {
                     t.head += 1;
                     if t.slot[at] == Slot::Ready {
                         t.slot[at] = Slot::Taken;
-                        (t.part[i].pos, t.part[i].pc) = (t.head, Pc::ChainBits);
+                        (t.part[i].pos, t.part[i].pc) = (t.head, then);
+                    } else if pc == Pc::Swift {
+                        t.part[i].pc = Pc::Top;
                     }
                     "claims a message, or skips a tombstone"
-                } else if !produces && s.lock == 0 && self.gift(s).is_some() {
+                } else if !produces && s.lock == 0 && pc != Pc::Swift && self.gift(s).is_some() {
                     return;
                 } else {
                     if self.is(Mutant::EndRingFirst) && !produces {

@@ -50,6 +50,31 @@ hold! { if true;
     giving_back: 18640, Config { gives: 1, cycles: true, ..ONE_TO_TWO };
 }
 
+hold! { if true;
+    swift_one_to_one: 6694, Config { kills: 1, stops: 1, timeouts: 1, swift: true, ..BASE };
+    swift_one_to_two: 122017, Config { kills: 1, stops: 1, cycles: true, swift: true, ..ONE_TO_TWO };
+    swift_two_to_one: 15618, Config { kills: 1, stops: 1, cycles: true, swift: true, ..MANY_TO_ONE };
+}
+
+hold! { if full();
+    swift_two_for_two: 598372, Config { kills: 1, stops: 1, cycles: true, swift: true, ..TWO_FOR_TWO };
+    swift_two_for_two_outsider: 1498498, Config {
+        kills: 1, timeouts: 1, outsider: true, swift: true, ..TWO_FOR_TWO
+    };
+    swift_two_from_two: 487401, Config {
+        slots: 1, kills: 1, stops: 1, cycles: true, swift: true, ..TWO_FROM_TWO
+    };
+    swift_two_to_two_one_stopped: 5540838, Config { stops: 1, swift: true, ..TWO_TO_TWO };
+    swift_two_to_two_one_death: 3358600, Config { kills: 1, swift: true, ..TWO_TO_TWO };
+    swift_two_to_two_one_woken: 938886, Config { wake: 1, swift: true, ..TWO_TO_TWO };
+    swift_one_to_three_one_woken: 2786848, Config {
+        items: 2, slots: 2, consumers: 3, wake: 1, swift: true, ..BASE
+    };
+    swift_giving_back: 429283, Config {
+        gives: 1, stops: 1, outsider: true, cycles: true, swift: true, ..ONE_TO_TWO
+    };
+}
+
 hold! { if full();
     one_to_one_two_deaths: 253084, Config {
         items: 2, kills: 2, stops: 1, timeouts: 2, outsider: true, cycles: true, ..BASE
@@ -88,6 +113,9 @@ mutants! {
     no_barrier: NoBarrier breaks "a takeable message", Config { poll: false, ..BASE };
     no_obituary: NoObituary breaks "end of stream not seen", Config { kills: 1, ..BASE };
     no_chaining: NoChaining breaks "a takeable message", Config { wake: 1, ..TWO_TO_TWO };
+    swift_after_sleep: SwiftAfterSleep breaks "a takeable message", Config {
+        wake: 1, swift: true, ..TWO_TO_TWO
+    };
     waker_clears_bit: WakerClearsBit breaks "a takeable message", Config { stops: 1, ..TWO_FROM_TWO };
     marked_before_posted: MarkedBeforePosted breaks "a takeable message", Config { stops: 1, ..TWO_FROM_TWO };
     no_epoch: NoEpoch breaks "a takeable message", Config { items: 3, slots: 3, ..BASE };

@@ -151,7 +151,9 @@ impl System for Wait {
     type State = State;
 
     fn start(&self) -> State {
-        State::default()
+        let mut start = State::default();
+        start.part[..self.members].iter_mut().for_each(|p| p.pc = self.call());
+        start
     }
 
     fn layout(&self, state: &mut State, bits: &mut Bits) {

@@ -1,8 +1,8 @@
 //! Which system calls of the library can fail, and how: what the manual pages allow, as far as it fits the arguments.
 
 use libc::{
-    EACCES, EAGAIN, EEXIST, EFBIG, EIDRM, EINTR, EINVAL, ENFILE, ENOENT, ENOMEM, ENOSPC, ENOSYS, EOVERFLOW,
-    EPERM, ERANGE, IPC_CREAT, IPC_EXCL, IPC_NOWAIT, IPC_RMID, SEM_UNDO,
+    E2BIG, EACCES, EAGAIN, EEXIST, EFBIG, EIDRM, EINTR, EINVAL, ENFILE, ENOENT, ENOMEM, ENOSPC, ENOSYS,
+    EOVERFLOW, EPERM, ERANGE, IPC_CREAT, IPC_EXCL, IPC_NOWAIT, IPC_RMID, SEM_UNDO,
 };
 
 use crate::sys::{self, Pid};
@@ -10,6 +10,9 @@ use crate::tracer::Entry;
 
 /// Most operations of a semop(2) that are looked at.
 const OPERATIONS: usize = 64;
+
+/// So many operations are in one step whatever SEMOPM is, which may be lowered at any time.
+const LEAST: usize = 4;
 
 /// A system call that a process is about to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +67,9 @@ fn controlling(command: i32, looking: &[i32]) -> Vec<i32> {
 fn operating(operations: &[libc::sembuf], timed: bool) -> Vec<i32> {
     let mut errnos = vec![EACCES, EFBIG, EIDRM, EINVAL];
     let any = |condition: fn(&libc::sembuf) -> bool| operations.iter().any(condition);
+    if operations.len() > LEAST {
+        errnos.push(E2BIG);
+    }
     let waits = any(|o| o.sem_op <= 0 && i32::from(o.sem_flg) & IPC_NOWAIT == 0);
     if waits {
         errnos.push(EINTR);

@@ -8,8 +8,9 @@ use std::io;
 use std::time::Instant;
 
 use semring::sem::Set;
-use semring::{Channel, Consumer, Kind, Options, Producer, Status, WhenNoConsumer};
+use semring::{Channel, Consumer, Kind, Producer, Status, WhenNoConsumer};
 
+use crate::cases::options;
 use crate::checker;
 use crate::fault::Fault;
 use crate::ledger::{Ledger, Reader};
@@ -41,7 +42,7 @@ enum Death {
 pub(crate) fn run(kind: Kind, deaths: u64, watch: &mut dyn FnMut(u64) -> bool) -> io::Result<Tally> {
     let ledger = Ledger::new(WINDOW).map_err(io::Error::other)?;
     let name = format!("torture-{}-deaths-{kind}", std::process::id());
-    let options = Options::new()
+    let options = options()
         .kind(kind)
         .capacity(CAPACITY)
         .message_size(message::SIZE as u64)
@@ -121,7 +122,7 @@ impl Graveyard<'_> {
     /// A child's short life: `_exit` without leaving, or SIGKILL.
     fn die(&self, death: Death, killed: bool) -> i32 {
         sys::alarm(HANG);
-        let options = Options::new().existing().prefault(false);
+        let options = options().existing().prefault(false);
         let register = || -> semring::Result<(Option<Producer>, Option<Consumer>)> {
             Ok(match death {
                 Death::Producing | Death::Reserving => (Some(options.producer(self.name)?), None),

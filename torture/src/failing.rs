@@ -61,7 +61,7 @@ impl std::fmt::Display for Injection {
 
 /// Errors that are over by the next call: they may not keep others out.
 fn passes(errno: i32) -> bool {
-    matches!(errno, libc::EINTR | libc::EAGAIN | libc::ENOMEM | libc::ENOSPC | libc::ERANGE)
+    matches!(errno, libc::E2BIG | libc::EINTR | libc::EAGAIN | libc::ENOMEM | libc::ENOSPC | libc::ERANGE)
 }
 
 /// Says that the object is gone, which is not true: whoever believes it has reason to leave things as they are.

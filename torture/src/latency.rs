@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Instant;
 
 use semring::sem::Set;
-use semring::{Kind, Options, Status};
+use semring::{Kind, Status};
 
+use crate::cases::options;
 use crate::ledger::Ledger;
 use crate::operations::HANG;
 use crate::scene::LIMIT;
@@ -44,11 +45,11 @@ pub(crate) fn measure(resident_mib: usize, rounds: usize) -> io::Result<Latency>
 fn death(resident_mib: usize, ledger: &Ledger) -> io::Result<u64> {
     ledger.clear();
     let name = format!("torture-{}-latency", std::process::id());
-    let options = Options::new().kind(Kind::Spsc).capacity(16).message_size(64).participants(2);
-    let channel = options.create(&*name).map_err(io::Error::other)?;
+    let small = options().kind(Kind::Spsc).capacity(16).message_size(64).participants(2);
+    let channel = small.create(&*name).map_err(io::Error::other)?;
     let victim = sys::fork(|| {
         let memory = vec![1_u8; resident_mib << 20];
-        let _producer = Options::new().existing().producer(&*name);
+        let _producer = options().existing().producer(&*name);
         ledger.go().store(1 + std::hint::black_box(&memory).len() as u64, SeqCst);
         sys::alarm(HANG);
         loop {
@@ -58,7 +59,7 @@ fn death(resident_mib: usize, ledger: &Ledger) -> io::Result<u64> {
     wait_until(|| ledger.go().load(SeqCst) != 0);
     let survivor = sys::fork(|| {
         sys::alarm(HANG);
-        let consumer = Options::new().existing().consumer(&*name);
+        let consumer = options().existing().consumer(&*name);
         let returned = consumer.map(|mut consumer| consumer.recv().is_err());
         ledger.buffer().store(sys::nanoseconds(), SeqCst);
         i32::from(returned != Ok(true))

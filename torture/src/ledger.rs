@@ -126,11 +126,11 @@ impl Ledger {
     }
 
     /// Takes note of an operation that failed. Did a system call fail that explains it? A signal explains nothing, for
-    /// the call is tried again; and no failed call makes a channel corrupt, but one that says that LOCK is not held.
+    /// the call is tried again, nor do too many operations at once, which are cut; and no failed call makes a channel corrupt, but one that says that LOCK is not held.
     pub(crate) fn excuses(&self, error: &semring::Error) -> bool {
         let errno = self.word(EXCUSE).fetch_or(EXCUSED, SeqCst) as i32;
         let corrupt = matches!(error, semring::Error::Corrupt { .. });
-        !matches!(errno, 0 | libc::EINTR) && (!corrupt || errno == libc::EAGAIN)
+        !matches!(errno, 0 | libc::EINTR | libc::E2BIG) && (!corrupt || errno == libc::EAGAIN)
     }
 
     /// Has an operation failed?

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
 
 use semring::{Batch, Channel, Consumer, Error, Options, Producer, RecvError};
 
@@ -26,6 +27,9 @@ pub(crate) const TESTER: usize = 5;
 /// Seconds after which a process that hangs is given up.
 pub(crate) const HANG: u32 = 20;
 
+/// How often company looks again that does.
+const RECHECK: Duration = Duration::from_millis(2);
+
 /// A message and its tag.
 type Next = (Id, Bytes);
 
@@ -34,6 +38,8 @@ pub(crate) struct Stage<'a> {
     pub(crate) name: &'a str,
     pub(crate) case: &'a Case,
     pub(crate) ledger: &'a Ledger,
+    /// Those who keep it company look again now and then without being woken.
+    pub(crate) rechecks: bool,
 }
 
 /// Why an operation did not do what it is for, if an ordinary peer explains it.
@@ -44,6 +50,11 @@ pub(crate) fn explained(error: &Error) -> bool {
 impl Stage<'_> {
     fn options(&self) -> Options {
         self.case.options().existing()
+    }
+
+    /// Of those who keep the victim company.
+    fn peer_options(&self) -> Options {
+        self.options().recheck_interval(self.rechecks.then_some(RECHECK))
     }
 
     pub(crate) fn producer(&self) -> Producer {
@@ -280,7 +291,7 @@ impl Stage<'_> {
     /// A consumer that takes all there is until the end; from now on, or from when it is told to.
     pub(crate) fn drain(&self, at_once: bool) -> i32 {
         sys::alarm(HANG);
-        let mut consumer = self.consumer();
+        let mut consumer = self.peer_options().consumer(self.name).expect("a place for a consumer");
         while !at_once && self.ledger.go().load(SeqCst) == 0 {
             sys::pause(20);
         }
@@ -298,7 +309,7 @@ impl Stage<'_> {
     /// A producer that sends two messages, if need be when there is room.
     pub(crate) fn fill(&self) -> i32 {
         sys::alarm(HANG);
-        let mut producer = self.producer();
+        let mut producer = self.peer_options().producer(self.name).expect("a place for a producer");
         for _ in 0..2 {
             let (id, bytes) = self.ledger.begin(PEER);
             match producer.send_tagged(id.tag(), bytes.as_ref()) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use semring::{Error, Kind};
 
-use crate::cases::{Case, Company, Op, Part};
+use crate::cases::{CAPACITY, Case, Company, Op, Part};
 use crate::checker::Doubt;
 use crate::driver::Driver;
 use crate::failing::Injection;
@@ -98,6 +98,9 @@ pub(crate) struct Outcome {
 pub(crate) fn run(case: &Case, aim: Aim, ledger: &Ledger, name: String) -> io::Result<Outcome> {
     let stops = matches!(aim, Aim::Stop(_));
     let mut scene = Scene::set(case, ledger, name, stops).map_err(io::Error::other)?;
+    // Half of the stops are beside company that looks again, and must not wait for the victim; the other half is to show
+    // that the victim still wakes it.
+    scene.rechecks = matches!(aim, Aim::Stop(route) if route.steps % 2 == 0);
     let mut victim = scene.start()?;
     let (hit, doubt) = match aim {
         Aim::Kill(route) => (scene.approach(&mut victim, route)?, scene.bury(victim)),
@@ -221,6 +224,9 @@ impl Scene<'_> {
         match (self.case.company, self.case.op.part()) {
             (Company::Nobody, Part::Nobody) => self.try_opening(victim),
             (Company::Nobody, _) => self.try_ring(victim),
+            (Company::Sleeper | Company::Fellow, Part::Producer | Part::Consumer) if self.rechecks => {
+                self.company_works(victim);
+            }
             _ => sys::pause(300),
         }
         self.no_false_death();
@@ -231,6 +237,20 @@ impl Scene<'_> {
             status.lock_holder == Some(victim.pid())
                 || status.participants.iter().any(|p| p.pid == victim.pid() && p.holds.is_some())
         })
+    }
+
+    /// Whoever slept, and has something to do now, does it, though the victim is stopped before it wakes anybody.
+    fn company_works(&mut self, victim: &Victim) {
+        let produces = self.case.company == Company::Sleeper && self.case.op.part() == Part::Consumer;
+        let done = if produces { CAPACITY } else { 0 };
+        let works = |scene: &mut Self| {
+            scene.holds(victim)
+                || scene.peers_ended()
+                || scene.status().is_none_or(|status| status.len == done)
+        };
+        if !self.wait_until(works) {
+            self.ledger.fault(Fault::Stuck, 1);
+        }
     }
 
     fn try_opening(&mut self, victim: &Victim) {

@@ -26,6 +26,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) producer: Option<Producer>,
     pub(crate) consumer: Option<Consumer>,
     peers: Vec<Pid>,
+    /// The company looks again without being woken: for a victim that is stopped before it wakes them.
+    pub(crate) rechecks: bool,
 }
 
 impl<'a> Scene<'a> {
@@ -38,8 +40,16 @@ impl<'a> Scene<'a> {
         stops: bool,
     ) -> semring::Result<Self> {
         ledger.clear();
-        let mut scene =
-            Scene { case, ledger, name, channel: None, producer: None, consumer: None, peers: Vec::new() };
+        let mut scene = Scene {
+            case,
+            ledger,
+            name,
+            channel: None,
+            producer: None,
+            consumer: None,
+            peers: Vec::new(),
+            rechecks: false,
+        };
         if case.op.creates() {
             return Ok(scene);
         }
@@ -69,7 +79,7 @@ impl<'a> Scene<'a> {
     }
 
     pub(crate) fn stage(&self) -> Stage<'_> {
-        Stage { name: &self.name, case: self.case, ledger: self.ledger }
+        Stage { name: &self.name, case: self.case, ledger: self.ledger, rechecks: self.rechecks }
     }
 
     /// Starts the victim up to its first mark, with the dead and the company in the order in which the case needs them.

@@ -7,8 +7,9 @@ use std::io;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Instant;
 
-use semring::{Channel, Kind, Options, Producer, RecvError, WhenNoConsumer};
+use semring::{Channel, Kind, Producer, RecvError, WhenNoConsumer};
 
+use crate::cases::options;
 use crate::checker;
 use crate::fault::Fault;
 use crate::ledger::{Ledger, Reader};
@@ -77,7 +78,7 @@ struct Storm<'a> {
 pub(crate) fn run(weather: Weather, watch: &mut dyn FnMut(u64) -> bool) -> io::Result<StormTally> {
     let name = format!("torture-{}-storm-{}", std::process::id(), weather.seed);
     let ledger = Ledger::new(WINDOW).map_err(io::Error::other)?;
-    let options = Options::new()
+    let options = options()
         .kind(weather.kind)
         .capacity(CAPACITY)
         .message_size(message::SIZE as u64)
@@ -249,7 +250,7 @@ impl Storm<'_> {
 }
 
 fn produce(name: &str, ledger: &Ledger, number: usize) -> i32 {
-    let mut producer = match Options::new().existing().producer(name) {
+    let mut producer = match options().existing().producer(name) {
         Ok(producer) => producer,
         Err(e) => return complain("a producer cannot join", &e),
     };
@@ -284,7 +285,7 @@ fn produce(name: &str, ledger: &Ledger, number: usize) -> i32 {
 }
 
 fn consume(name: &str, ledger: &Ledger, number: usize) -> i32 {
-    let mut consumer = match Options::new().existing().consumer(name) {
+    let mut consumer = match options().existing().consumer(name) {
         Ok(consumer) => consumer,
         Err(e) => return complain("a consumer cannot join", &e),
     };

@@ -261,9 +261,7 @@ impl Engine {
             }
             Ok(config) => match self.define(config) {
                 Ok(()) => self.events.own("the configuration was read again"),
-                Err(error) => {
-                    self.events.own(format_args!("not all of the configuration can be used: {error}"))
-                }
+                Err(error) => self.events.own(format_args!("{error}: the configuration stays as it was")),
             },
             Err(errors) => {
                 errors.iter().for_each(|error| self.events.own(error));

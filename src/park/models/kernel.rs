@@ -81,11 +81,11 @@ impl Kernel {
         Slept::Woken
     }
 
-    /// One snapshot of the leases and of the own tokens, which are taken.
-    pub(super) fn look(&self, me: Index) -> Leases {
+    /// One snapshot of the leases and of the own tokens, which are taken, and how many there were.
+    pub(super) fn look(&self, me: Index) -> (Leases, u32) {
         let leases = self.leases.lock().unwrap();
-        *self.wake[me.get()].value() = 0;
-        *leases
+        let tokens = std::mem::take(&mut *self.wake[me.get()].value());
+        (*leases, tokens)
     }
 
     /// The leases alone.

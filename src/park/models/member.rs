@@ -119,7 +119,7 @@ impl<E: End> Member<E> {
     }
 
     /// Looks at the leases, and marks sleepers that are dead.
-    pub(super) fn look_around(&self, snapshot: impl Fn() -> Leases) -> Leases {
+    pub(super) fn look_around(&self, snapshot: impl FnOnce() -> Leases) -> Leases {
         let mem = &self.channel.mem;
         let observe = || self.channel.mortal.iter().map(|i| (*i, park::observe(mem, *i))).collect::<Vec<_>>();
         let mut observed = observe();
@@ -191,13 +191,22 @@ impl<E: End> Sleeper for Member<E> {
 
     fn look(&mut self) -> Result<Look, Infallible> {
         let Channel { mem, kernel, .. } = &*self.channel.clone();
-        self.end.before_sleep(mem);
-        self.wake(E::SIDE.other());
+        if self.end.before_sleep(mem) {
+            self.wake(E::SIDE.other());
+        }
         if mutant("ring before the leases") {
             self.early = Some(self.end.poll(mem));
         }
         let drained_later = mutant("drained after arming");
-        let leases = self.look_around(|| if drained_later { kernel.leases() } else { kernel.look(self.me) });
+        let mut drained = 0;
+        let mut leases = self.look_around(|| {
+            let (leases, tokens) = if drained_later { (kernel.leases(), 0) } else { kernel.look(self.me) };
+            drained = tokens;
+            leases
+        });
+        if drained > 0 && !mutant("drained and not looked again") {
+            leases = self.look_around(|| kernel.leases());
+        }
         Ok(if leases.count(E::SIDE.other()) == 0 { Look::Gone } else { Look::Wait })
     }
 

@@ -46,7 +46,9 @@ impl Queue {
 pub(super) trait End {
     const SIDE: Side;
     fn poll(&self, mem: &Shared) -> Poll;
-    fn before_sleep(&mut self, _mem: &Shared) {}
+    fn before_sleep(&mut self, _mem: &Shared) -> bool {
+        false
+    }
 }
 
 /// Where messages are put.
@@ -139,9 +141,10 @@ impl End for Head {
         }
     }
 
-    fn before_sleep(&mut self, mem: &Shared) {
-        if let Head::Ring(receiver) = self {
-            receiver.before_sleep(mem);
+    fn before_sleep(&mut self, mem: &Shared) -> bool {
+        match self {
+            Head::Ring(receiver) => receiver.before_sleep(mem),
+            Head::Counter => false,
         }
     }
 }
