@@ -205,22 +205,27 @@ fn names_are_never_torn() {
     let done = AtomicU64::new(0);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            for i in 0..20_000 {
-                own.record(0).name(&names[i % 2], Kind::Named).expect("name");
-            }
-            done.store(1, Ordering::Release);
-        });
-        let mut seen = [0, 0];
-        while done.load(Ordering::Acquire) == 0 {
-            match own.record(0).identity() {
-                Ok(Some((name, _))) => {
-                    let which = names.iter().position(|known| *known == name);
-                    seen[which.unwrap_or_else(|| panic!("{name:?}"))] += 1;
+            while done.load(Ordering::Acquire) == 0 {
+                for name in &names {
+                    own.record(0).name(name, Kind::Named).expect("name");
                 }
-                Ok(None) | Err(Error::Overtaken) => {}
-                Err(other) => panic!("{other}"),
             }
-        }
+        });
+        let looks = || -> Result<u32, Error> {
+            let mut seen = 0;
+            for _ in 0..300_000 {
+                match own.record(0).identity() {
+                    Ok(Some((name, _))) if names.contains(&name) => seen += 1,
+                    Ok(Some((name, _))) => return Err(Error::NotFound { name }),
+                    Ok(None) | Err(Error::Overtaken) => {}
+                    Err(other) => return Err(other),
+                }
+            }
+            Ok(seen)
+        };
+        let seen = looks();
+        done.store(1, Ordering::Release);
+        assert!(matches!(seen, Ok(1..)), "{seen:?}");
     });
 }
 
