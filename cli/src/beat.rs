@@ -34,7 +34,7 @@ impl Beat {
             || Failure::usage("which service? give its name: this is not a service of semring supervise");
         let service = self.service.or_else(|| variable(SERVICE_VARIABLE)).ok_or_else(missing)?;
         let board = self.board.board.or_else(|| variable(BOARD_VARIABLE));
-        let board = control::find(board.as_deref(), Some(&service))?;
+        let board = control::find(board.as_deref(), &service)?;
         let place = control::place(&board, &service)?;
         if !place.is_alive()? {
             return Err(Failure::new(format_args!("{service} does not run: there is nobody to beat for")));

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::layout::NOTES;
+
 /// What has become of who has a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -49,6 +51,8 @@ pub struct Member {
     pub age: Duration,
     /// How often the place was claimed.
     pub starts: u64,
+    /// What its keeper keeps there, see [`Place::note`](super::Place::note).
+    pub notes: [u64; NOTES],
 }
 
 /// The words of a holder and what the kernel says of it, all of one look.

@@ -3,6 +3,7 @@
 use super::board::Board;
 use super::header::Header;
 use super::layout::MAX_PLACES;
+use super::observer::Observer;
 use super::set::Set;
 use crate::error::{Error, Result};
 use crate::pair::{self, Create, Terms, agree, terms_methods};
@@ -73,6 +74,14 @@ impl BoardOptions {
     /// As [`BoardOptions::open`] and [`BoardOptions::create`].
     pub fn open_or_create(&self, key: impl Into<Key>) -> Result<Board> {
         self.make(key.into(), Create::IfAbsent)
+    }
+
+    /// Looks at a board that exists, with the right to read only.
+    ///
+    /// # Errors
+    /// As [`BoardOptions::open`].
+    pub fn observe(&self, key: impl Into<Key>) -> Result<Observer> {
+        pair::observe(self, &key.into()).map(|attachment| Observer::new(Board::new(attachment)))
     }
 
     fn make(&self, key: Key, create: Create) -> Result<Board> {

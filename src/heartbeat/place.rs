@@ -193,5 +193,6 @@ pub(super) fn describe(
         silent_for: Duration::from_nanos(signs.silent_for(now)),
         age: Duration::from_nanos(now.saturating_sub(signs.since)),
         starts: record.load(at::STARTS),
+        notes: std::array::from_fn(|note| record.note(note)),
     }
 }

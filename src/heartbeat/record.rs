@@ -51,13 +51,13 @@ impl<'a> Record<'a> {
         Record { mapping, index }
     }
 
-    /// `None` never comes: boards are attached for writing, and the index was checked.
+    /// `None` only if the board is attached for reading; the index was checked.
     fn word(&self, at: usize) -> Option<&'a AtomicU64> {
         self.mapping.word(layout::word(self.index, at))
     }
 
     pub(crate) fn load(&self, at: usize) -> u64 {
-        self.word(at).map_or(0, |word| word.load(Ordering::Acquire))
+        self.mapping.load(layout::word(self.index, at)).unwrap_or(0)
     }
 
     pub(crate) fn store(&self, at: usize, value: u64) {
@@ -116,7 +116,7 @@ impl<'a> Record<'a> {
             }
             let (len, name) = read_name(self.mapping, layout::word(self.index, at::NAME));
             fence(Ordering::Acquire); // SYNC(place)
-            if self.word(at::VERSION).is_some_and(|word| word.load(Ordering::Relaxed) == version) {
+            if self.load(at::VERSION) == version {
                 let name = name.filter(|name| is_name(name));
                 let expected = format!("a name of 1 to {MAX_NAME} bytes");
                 return Ok(Some((name.ok_or_else(|| corrupt("name's length", len, expected))?, kind)));

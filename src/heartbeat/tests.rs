@@ -4,7 +4,7 @@ use super::layout::{self, place as at};
 use super::record::{Kind, Record};
 use super::*;
 use crate::error::Error;
-use crate::os::testing::fork;
+use crate::os::testing::{become_nobody, fork};
 use crate::segment::Key;
 use crate::sync::{AtomicU64, Ordering};
 
@@ -275,6 +275,26 @@ fn headers_are_judged() {
         let wrong = BoardOptions::new().places(places).create(Key::Private);
         assert!(matches!(wrong, Err(Error::Invalid { .. })));
     }
+}
+
+/// With the right to read everything can be seen, death can be waited for, and nothing can be changed.
+#[test]
+fn readers_look_and_change_nothing() {
+    let own = Own(BoardOptions::new().places(2).mode(0o604).create(Key::Private).expect("board"));
+    let _heart = own.0.register("a", Some(Duration::from_secs(1000))).expect("register");
+    let child = fork(|| {
+        if !become_nobody() {
+            return 0; // only root can try
+        }
+        let (key, options) = (Key::Id(own.0.attachment().segment_id), BoardOptions::new().allow_any_owner());
+        let Ok(observer) = options.observe(key.clone()) else { return 1 };
+        let alive = matches!(observer.find("a"), Ok(Some(member)) if member.life == Life::Alive && member.starts == 1);
+        let waited = observer.wait_for_death("a", Duration::ZERO) == Ok(false);
+        let listed = observer.members().is_ok_and(|members| members.len() == 1);
+        let refused = matches!(options.open(key), Err(Error::PermissionDenied { .. }));
+        i32::from(!(alive && waited && listed && refused)) * 2
+    });
+    assert_eq!(child.wait(), 0);
 }
 
 #[test]

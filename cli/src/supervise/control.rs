@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::config::DEFAULT_BOARD;
 use super::engine::NUDGE;
-use super::notes::{Notes, Outcome};
+use super::notes::{Notes, Outcome, Seen};
 use super::pidfd::PidFd;
 use crate::failure::Failure;
 use crate::text::{self, Align};
@@ -19,24 +19,18 @@ use crate::text::{self, Align};
 const LOOK: Duration = Duration::from_millis(5);
 
 /// The board that is meant: the one that is named, the usual one, or the one of a single service, which has its name.
-pub(crate) fn find(board: Option<&str>, service: Option<&str>) -> Result<Board, Failure> {
-    let candidates = match (board, service) {
-        (Some(board), _) => vec![board],
-        (None, service) => [Some(DEFAULT_BOARD), service].into_iter().flatten().collect(),
-    };
+pub(crate) fn find(board: Option<&str>, service: &str) -> Result<Board, Failure> {
+    let candidates = board.map_or_else(|| vec![DEFAULT_BOARD, service], |board| vec![board]);
     for &name in &candidates {
         match BoardOptions::new().open(name) {
             Err(Error::NotFound { .. }) => {}
             Err(error) => return Err(error.into()),
-            Ok(board)
-                if candidates.len() > 1
-                    && service.is_some_and(|name| !matches!(board.place(name), Ok(Some(_)))) => {}
-            Ok(board) => return Ok(board),
+            // Its services are others: perhaps the next one is meant.
+            Ok(found) if board.is_none() && found.place(service)?.is_none() => {}
+            Ok(found) => return Ok(found),
         }
     }
-    let boards = candidates.join(" or ");
-    let what = service.map_or(format!("board {boards}"), |name| format!("service {name} on board {boards}"));
-    Err(Failure::new(format_args!("{what} does not exist: is the supervisor running?")))
+    Err(not_there(format_args!("service {service} on board {}", candidates.join(" or "))))
 }
 
 /// The place of a service.
@@ -99,34 +93,36 @@ fn late(service: &str, done: &str, limit: Duration) -> Failure {
     Failure::new(format_args!("{service} has not {done} within {limit:?}; the supervisor goes on trying"))
 }
 
-pub(crate) fn status(board: &Board, json: bool) -> Result<(), Failure> {
-    let mut services = Vec::new();
-    for member in board.members()? {
-        if let Some(place) = board.place(&member.name)? {
-            services.push((member, place));
-        }
-    }
-    let supervisor = board.keeper()?;
+/// Who lives on a board; permission to read is enough.
+pub(crate) fn status(name: &str, json: bool) -> Result<(), Failure> {
+    // Looking does no harm, whoever created it.
+    let board = BoardOptions::new().allow_any_owner().observe(name).map_err(|error| match error {
+        Error::NotFound { .. } => not_there(format_args!("board {name}")),
+        error => error.into(),
+    })?;
+    let (members, supervisor, standbys) = (board.members()?, board.keeper()?, board.standbys()?);
     let text = if json {
-        let services: Vec<Value> =
-            services.iter().map(|(member, place)| report(member, Notes(place))).collect();
-        let standbys = board.standbys()?;
+        let services: Vec<Value> = members.iter().map(report).collect();
+        let (board, who) = (board.name(), supervisor);
         format!(
             "{}\n",
-            json!({ "board": board.name(), "supervisor": supervisor, "standbys": standbys, "services": services })
+            json!({ "board": board, "supervisor": who, "standbys": standbys, "services": services })
         )
     } else {
-        let rows: Vec<Vec<String>> =
-            services.iter().map(|(member, place)| row(member, Notes(place))).collect();
+        let rows: Vec<Vec<String>> = members.iter().map(row).collect();
         let who = supervisor.map_or("nobody: start a supervisor".into(), |pid| format!("process {pid}"));
         format!("{} is supervised by {who}\n{}", text::name(board.name()), text::table(&HEAD, &rows))
     };
     io::stdout().write_all(text.as_bytes()).map_err(|error| Failure::stdout(&error))
 }
 
+fn not_there(what: impl std::fmt::Display) -> Failure {
+    Failure::new(format_args!("{what} does not exist: is the supervisor running?"))
+}
+
 /// In a word.
-fn state(member: &Member, notes: Notes<'_>) -> String {
-    match (member.life, notes.is_wanted()) {
+fn state(member: &Member) -> String {
+    match (member.life, Seen(&member.notes).is_wanted()) {
         (Life::Dead, false) => "stopped".into(),
         (Life::Dead, true) => "down".into(),
         (_, false) => "stopping".into(),
@@ -134,11 +130,12 @@ fn state(member: &Member, notes: Notes<'_>) -> String {
     }
 }
 
-fn report(member: &Member, notes: Notes<'_>) -> Value {
+fn report(member: &Member) -> Value {
+    let notes = Seen(&member.notes);
     let alive = member.life != Life::Dead;
     json!({
         "name": member.name,
-        "state": state(member, notes),
+        "state": state(member),
         "pid": alive.then_some(member.pid),
         "age_seconds": alive.then_some(member.age.as_secs_f64()),
         "starts": member.starts,
@@ -160,12 +157,12 @@ const HEAD: [(&str, Align); 6] = [
     ("LAST END", Align::Left),
 ];
 
-fn row(member: &Member, notes: Notes<'_>) -> Vec<String> {
+fn row(member: &Member) -> Vec<String> {
     let alive = member.life != Life::Dead;
     let (pid, age) = match alive {
         true => (member.pid.to_string(), format!("{}s", member.age.as_secs())),
         false => ("-".into(), "-".into()),
     };
-    let outcome = if alive { String::new() } else { notes.outcome().to_string() };
-    vec![text::name(&member.name), state(member, notes), pid, age, member.starts.to_string(), outcome]
+    let outcome = if alive { String::new() } else { Seen(&member.notes).outcome().to_string() };
+    vec![text::name(&member.name), state(member), pid, age, member.starts.to_string(), outcome]
 }

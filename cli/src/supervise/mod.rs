@@ -177,16 +177,16 @@ impl Action {
     fn run(&self, json: bool) -> Result<(), Failure> {
         let (target, act): (_, fn(&_, &str, Duration) -> _) = match self {
             Action::Status { board } => {
-                return control::status(&control::find(board.board.as_deref(), None)?, json);
+                return control::status(board.board.as_deref().unwrap_or(config::DEFAULT_BOARD), json);
             }
             Action::Stop(target) => (target, control::stop),
             Action::Start(target) => (target, control::start),
             Action::Restart(target) => (target, control::restart),
         };
-        let board = control::find(target.board.board.as_deref(), Some(&target.service))?;
+        let board = control::find(target.board.board.as_deref(), &target.service)?;
         act(&board, &target.service, target.timeout)?;
         if json {
-            control::status(&board, true)?;
+            control::status(board.name(), true)?;
         }
         Ok(())
     }

@@ -74,6 +74,24 @@ impl std::fmt::Display for Outcome {
     }
 }
 
+/// The notes of one place as somebody saw them who only looks.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen<'a>(pub(crate) &'a [u64; 8]);
+
+impl Seen<'_> {
+    pub(crate) fn is_wanted(self) -> bool {
+        self.0[WANTED] == 0
+    }
+
+    pub(crate) fn failures(self) -> u64 {
+        self.0[FAILURES]
+    }
+
+    pub(crate) fn outcome(self) -> Outcome {
+        Outcome::decode(self.0[OUTCOME])
+    }
+}
+
 /// The notes of one place.
 #[derive(Clone, Copy)]
 pub(crate) struct Notes<'a>(pub(crate) &'a Place);
