@@ -255,3 +255,47 @@ fn in_the_background() {
     start(&set).fails(1, "nothing was started");
     set.reap();
 }
+
+/// Services keep the address that they were given: whoever supervises hears them.
+#[test]
+fn a_successor_hears_what_services_say() {
+    let tells = "notify = true\nready = '1000s'\nsilence = '1000s'";
+    let mut set = Supervised::new(&service("a", "echo $NOTIFY_SOCKET > socket; exec sleep 1000", tells));
+    set.supervise();
+    set.until_run("a", 1);
+    for _ in 0..5 {
+        set.supervise();
+        let board = set.board().unwrap();
+        set.until("a standby", || board.standbys() == Ok(1));
+        signal(board.keeper().unwrap().unwrap(), SIGKILL);
+        set.until("the standby takes over", || board.standbys() == Ok(0));
+        set.until("its address", || set.read("socket").ends_with('\n'));
+        let name = set.read("socket");
+        let address = SocketAddr::from_abstract_name(name.trim().strip_prefix('@').unwrap()).unwrap();
+        let before = set.find("a").unwrap();
+        let socket = UnixDatagram::unbound().unwrap();
+        set.until("a beat", || {
+            let _ = socket.send_to_addr(b"WATCHDOG=1", &address);
+            set.find("a").unwrap().silent_for < before.silent_for
+        });
+    }
+    assert_eq!(set.runs("a").len(), 1, "{}", set.read("events"));
+    assert!(!set.read("events").contains("cannot be heard"), "{}", set.read("events"));
+    set.reap();
+    set.end();
+}
+
+#[test]
+fn a_check_names_the_services_in_their_order() {
+    let set =
+        Supervised::new(&format!("{}{}", service("b", SLEEP, "after = ['a']"), service("a", SLEEP, "")));
+    let check = |more: &str| {
+        let words = ["supervise", "--config", "services.toml", "--check"];
+        let mut command = semring(words.into_iter().chain(more.split_whitespace()));
+        command.current_dir(&set.directory);
+        run(command).ok()
+    };
+    assert_eq!(check("--json").json()["services"], serde_json::json!(["a", "b"]));
+    assert_eq!(check("").stdout, format!("{}: a, b\n", set.board).into_bytes());
+    assert!(set.board().is_none());
+}

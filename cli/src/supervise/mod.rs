@@ -27,6 +27,7 @@ mod strays;
 mod unit;
 mod units;
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -65,7 +66,7 @@ pub(crate) struct Supervise {
     #[arg(long, value_name = "FILE", required_unless_present = "name", conflicts_with = "name")]
     config: Option<PathBuf>,
 
-    /// Check the configuration and say what is wrong with it, but start nothing
+    /// Only check the configuration: say what is wrong with it, or in which order its services start
     #[arg(long, requires = "config")]
     check: bool,
 
@@ -117,6 +118,16 @@ struct Target {
     timeout: Duration,
 }
 
+/// What a configuration without errors is for.
+fn report(config: &Config, json: bool) -> Result<(), Failure> {
+    let services: Vec<&str> = config.services.iter().map(|service| service.name.as_str()).collect();
+    let text = match json {
+        true => format!("{}\n", serde_json::json!({ "board": config.board, "services": services })),
+        false => format!("{}: {}\n", config.board, services.join(", ")),
+    };
+    io::stdout().write_all(text.as_bytes()).map_err(|error| Failure::stdout(&error))
+}
+
 fn count(errors: usize) -> String {
     if errors == 1 { "1 error".into() } else { format!("{errors} errors") }
 }
@@ -135,7 +146,7 @@ impl Supervise {
         let file =
             self.config.as_deref().map(std::path::absolute).transpose().context("the configuration")?;
         if self.check {
-            return Ok(());
+            return report(&config, json);
         }
         let starting = match self.background.enter(Stream::Null)? {
             background::Place::Foreground => None,

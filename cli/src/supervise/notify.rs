@@ -8,12 +8,16 @@ use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::thread;
 use std::time::Duration;
 
 use nix::cmsg_space;
 use nix::sys::socket::sockopt::PassCred;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg, setsockopt};
 use nix::unistd::geteuid;
+
+/// How often to try to get the address of a predecessor that has just died.
+const ROUNDS: usize = 100;
 
 /// What a service can say that matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +40,7 @@ impl Socket {
         // 107 bytes at most: a long name is told by its hash.
         let hash = twox_hash::XxHash3_64::oneshot(format!("{board}\0{service}").as_bytes());
         let name = format!("semring/{}/{hash:016x}", geteuid());
-        let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
+        let socket = bind(&SocketAddr::from_abstract_name(&name)?)?;
         socket.set_nonblocking(true)?;
         setsockopt(&socket, PassCred, &true)?;
         Ok(Socket { socket, name: format!("@{name}"), uid })
@@ -79,6 +83,17 @@ fn parse(bytes: &[u8]) -> Vec<Said> {
         _ => None,
     };
     lines.filter_map(said).collect()
+}
+
+/// A predecessor's death wakes us before the kernel has closed its sockets: it goes on to, in microseconds.
+fn bind(address: &SocketAddr) -> io::Result<UnixDatagram> {
+    for _ in 0..ROUNDS {
+        match UnixDatagram::bind_addr(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => thread::sleep(Duration::from_millis(1)),
+            other => return other,
+        }
+    }
+    UnixDatagram::bind_addr(address)
 }
 
 /// Who supervises us, if it wants to hear anything.

@@ -16,8 +16,8 @@ use super::notes::Notes;
 /// How a start can fail.
 #[derive(Debug)]
 pub(crate) enum NotStarted {
-    /// Somebody holds its place: it runs already.
-    Runs,
+    /// Somebody holds its place, for it runs already, or it has just been stopped.
+    Overtaken,
     /// Nothing was tried, or the program could not be executed.
     Failed(io::Error),
 }
@@ -70,6 +70,10 @@ pub(crate) fn start(
         // child of a fork leads no process group.
         let _leader = nix::unistd::setsid();
         place.claim_for_program(silence)?;
+        // A stop that came since the fork saw a free place and believes that nobody runs.
+        if !Notes(&place).is_wanted() {
+            return Err(io::Error::from_raw_os_error(libc::ECANCELED));
+        }
         Notes(&place).set_fingerprint(fingerprint);
         // The board is ours, not the user's: the claim comes first.
         identity.as_ref().map_or(Ok(()), Identity::assume)
@@ -78,7 +82,7 @@ pub(crate) fn start(
     // before. Errors are bare numbers. The closure makes `Command` fork, which shares no semaphore undo.
     unsafe { command.pre_exec(become_it) };
     command.spawn().map_err(|error| match error.raw_os_error() {
-        Some(libc::EALREADY) => NotStarted::Runs,
+        Some(libc::EALREADY | libc::ECANCELED) => NotStarted::Overtaken,
         _ => NotStarted::Failed(error),
     })
 }

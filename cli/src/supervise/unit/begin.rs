@@ -112,8 +112,8 @@ impl Unit {
             .and_then(|output| start(&self.service, board, &self.place, output, notify, self.fingerprint));
         match started {
             Ok(child) => self.started(child.id() as i32, now),
-            // A predecessor's child was faster.
-            Err(NotStarted::Runs) => return Ok(true),
+            // A predecessor's child was faster, or somebody's `stop`.
+            Err(NotStarted::Overtaken) => {}
             Err(NotStarted::Failed(error)) => self.not_started(&error, now),
         }
         Ok(true)
@@ -176,7 +176,7 @@ impl Unit {
             return Ok(false);
         }
         if let Err(error) = self.prepare(board) {
-            self.complain(format_args!("its output is not read: {error}"));
+            self.complain(format_args!("cannot be heard: {error}"));
         }
         self.say(format_args!("runs already, process {holder}"));
         self.run(main, orders.now, true);
