@@ -59,8 +59,11 @@ fn dependencies_wait_for_readiness_and_end_last() {
 
 #[test]
 fn the_supervisor_tells_its_own() {
-    let mut set =
-        Supervised::new(&service("a", "env > environment; exec sleep 1000", "env = { WHO = 'me' }"));
+    let mut set = Supervised::new(&service(
+        "a",
+        "ulimit -n > files; env > environment; exec sleep 1000",
+        "env = { WHO = 'me' }",
+    ));
     let socket = UnixDatagram::bind(set.directory.join("notify")).unwrap();
     socket.set_read_timeout(Some(LIMIT)).unwrap();
     let mut command = set.command();
@@ -85,6 +88,9 @@ fn the_supervisor_tells_its_own() {
         "{environment}"
     );
     assert!(environment.contains("SEMRING_SERVICE=a\n"));
+    // What the supervisor has raised for itself is not for its services.
+    let (soft, _) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).unwrap();
+    assert_eq!(set.read("files").trim(), soft.to_string());
     set.end();
     while next() != "STOPPING=1" {}
 }

@@ -5,7 +5,7 @@
 //! run       becoming the supervisor, or a standby
 //! engine    its loop                           events  what it says            clock
 //! unit      one service                        notes   what a successor has to know
-//! spawn     between fork and exec              pidfd, strays, logs, notify
+//! spawn     between fork and exec              pidfd, strays, logs, notify, files
 //! control   the commands
 //! ```
 
@@ -14,6 +14,7 @@ mod config;
 pub(crate) mod control;
 mod engine;
 mod events;
+mod files;
 mod logs;
 mod notes;
 mod notify;

@@ -14,6 +14,7 @@ use semring::heartbeat::{Board, BoardOptions, Keeper};
 use super::config::Config;
 use super::engine::{Engine, NUDGE, block, signals};
 use super::events::Events;
+use super::files;
 use super::notify::Manager;
 use crate::background::settle;
 use crate::failure::{Context, Failure};
@@ -36,6 +37,7 @@ pub(crate) fn run(
     starting: Option<Starting>,
 ) -> Result<(), Failure> {
     let prepare = || {
+        files::raise();
         // What we are told from now on waits until it is read.
         block(&signals()).context("cannot block signals")?;
         Ok::<_, Failure>(open(&config)?)

@@ -11,6 +11,7 @@ use nix::unistd::{Gid, Uid, User, setgid, setgroups, setuid};
 use semring::heartbeat::{BOARD_VARIABLE, Place, SERVICE_VARIABLE};
 
 use super::config::Service;
+use super::files;
 use super::notes::Notes;
 
 /// How a start can fail.
@@ -66,6 +67,7 @@ pub(crate) fn start(
     let become_it = move || {
         // What the supervisor blocks in order to read it is not for the program.
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
+        files::restore()?;
         // A session of its own: the terminal's Ctrl-C is for us, and its children can be found. It cannot fail: the
         // child of a fork leads no process group.
         let _leader = nix::unistd::setsid();
