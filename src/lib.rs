@@ -55,6 +55,8 @@ pub mod daemon;
 #[cfg(not(all(test, loom)))]
 pub mod heartbeat;
 #[cfg(not(all(test, loom)))]
+mod inventory;
+#[cfg(not(all(test, loom)))]
 mod os;
 #[cfg(not(all(test, loom)))]
 pub mod segment;
@@ -73,12 +75,14 @@ pub use ring::hostile;
 
 #[cfg(not(all(test, loom)))]
 pub use channel::{
-    Batch, BatchMessage, Canceller, Channel, Condition, Consumer, Found, Grant, IntoIter, Iter, Lease,
-    Message, Observer, Options, ParticipantStatus, Peeked, Producer, Received, Role, SendBatchError, Status,
-    TryIter, TypedConsumer, TypedProducer, WakeMode, WhenNoConsumer, channels,
+    Batch, BatchMessage, Canceller, Channel, Consumer, Grant, IntoIter, Iter, Lease, Message, Observer,
+    Options, ParticipantStatus, Peeked, Producer, Received, Role, SendBatchError, Status, TryIter,
+    TypedConsumer, TypedProducer, WakeMode, WhenNoConsumer,
 };
 #[cfg(not(all(test, loom)))]
-pub use table::{Iter as TableIter, Table, TableOptions};
+pub use inventory::{Condition, Found, Object, channels, tables};
+#[cfg(not(all(test, loom)))]
+pub use table::{Iter as TableIter, Table, TableOptions, TableStatus};
 
 /// The snippets of the documents are tests.
 #[cfg(doctest)]

@@ -17,8 +17,9 @@ fn child_entry() {
     child::entry(&[("produce", produce), ("consume", consume)]);
 }
 
-/// Messages that a producer may send at most.
-const MOST: u64 = 200_000;
+/// Messages that a producer may send at most: more than it can while the storm lasts, or it would end before it is told to.
+/// Pages that nobody touches take no memory.
+const MOST: u64 = 8_000_000;
 const PRODUCERS: u64 = 3;
 
 /// What outlives the workers: a word that says stop, one for each producer of how many sends returned, one for each

@@ -61,8 +61,11 @@ fn case(id: String, title: String, unit: &'static str, entries: Vec<Entry>) -> C
 pub fn all(scale: &Scale) -> Vec<Case> {
     let mut cases = Vec::new();
     cases.extend([8, 48, 64].map(round_trip));
+    cases.push(distribution());
     cases.extend([8, 64, 1024].map(stream));
     cases.push(batches());
+    cases.extend(PRICED.map(price));
+    cases.extend(PRICED.map(fences));
     cases.extend([1, 2, 4].map(many));
     cases.extend([64 << 10, 1 << 20].map(in_place));
     cases.extend([wake(), idle()]);
@@ -80,13 +83,33 @@ pub fn all(scale: &Scale) -> Vec<Case> {
 
 const EACH: &str = "ns a message";
 
+/// Round trips between two looks at the clock, which takes a tenth of one.
+const TRIPS: u64 = 16;
+
 fn round_trip(size: usize) -> Case {
     let rivals = match size {
         64 => [&EVERYBODY[..], &[Rival::Bare]].concat(),
         _ => vec![Rival::OursSpsc, Rival::OursMpmc, Rival::Bare],
     };
-    let entries = rivals.into_iter().map(|rival| entry(rival, Work::RoundTrip, size)).collect();
+    let entries = rivals.into_iter().map(|rival| entry(rival, Work::RoundTrip(TRIPS), size)).collect();
     case(format!("round-trip/{size}"), format!("Round trip, {size} B"), "ns a round trip", entries)
+}
+
+/// Each round trip timed by itself: a bit slower in the middle, but with its tail.
+fn distribution() -> Case {
+    let rivals = [
+        Rival::OursSpsc,
+        Rival::OursMpmc,
+        Rival::Rtrb,
+        Rival::ArrayQueue,
+        Rival::Ringfire,
+        Rival::Iceoryx2,
+        Rival::Pipe,
+        Rival::Socket,
+        Rival::Bare,
+    ];
+    let entries = rivals.map(|rival| entry(rival, Work::RoundTrip(1), 64)).into();
+    case("distribution/64".into(), "Each round trip, 64 B".into(), "ns a round trip", entries)
 }
 
 fn stream(size: usize) -> Case {
@@ -98,6 +121,32 @@ fn batches() -> Case {
     let rivals = [Rival::OursSpsc, Rival::OursMpmc, Rival::Rtrb, Rival::Ringfire, Rival::Pipe];
     let entries = rivals.map(|rival| entry(rival, Work::Batches(32), 8)).into();
     case("batches/8".into(), "Throughput in batches of 32, 8 B".into(), EACH, entries)
+}
+
+/// What crash safety is measured on: both rings.
+const PRICED: [(Work, usize, &str); 3] = [
+    (Work::RoundTrip(TRIPS), 64, "round trip"),
+    (Work::Stream, 64, "one at a time"),
+    (Work::Batches(32), 8, "batches"),
+];
+
+/// Ours beside the same ring that nobody may die in.
+fn price((work, size, what): (Work, usize, &str)) -> Case {
+    let rivals = [Rival::OursSpsc, Rival::UnsafeSpsc, Rival::OursMpmc, Rival::UnsafeMpmc];
+    let entries = rivals.map(|rival| entry(rival, work, size)).into();
+    case(format!("price/{what}"), format!("The price of crash safety, {what}, {size} B"), EACH, entries)
+}
+
+/// Ours beside itself with a fence at each publication, which membarrier(2) saves.
+fn fences((work, size, what): (Work, usize, &str)) -> Case {
+    let entries = [Rival::OursSpsc, Rival::OursMpmc].into_iter().flat_map(|rival| {
+        let (without, mut with) = (entry(rival, work, size), entry(rival, work, size));
+        with.spec.fences = true;
+        with.label.push_str(", fences");
+        [without, with]
+    });
+    let title = format!("Fences instead of membarrier, {what}, {size} B");
+    case(format!("fences/{what}"), title, EACH, entries.collect())
 }
 
 fn many(pairs: usize) -> Case {

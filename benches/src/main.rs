@@ -3,14 +3,18 @@
 //!
 //! `README.md` says how to run it and what is measured how.
 #![cfg(target_os = "linux")]
+#![allow(clippy::duplicate_mod)] // one rival is ours again, of another build of the library
 
 mod cases;
 mod clock;
+mod compare;
 mod ends;
 mod goals;
 mod memory;
 mod message;
 mod objects;
+mod out;
+mod plots;
 mod report;
 mod results;
 mod rivals;
@@ -21,6 +25,7 @@ mod work;
 mod worker;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -55,6 +60,15 @@ struct Args {
     /// The producers' processor and the consumers' (default: the first two of different cores)
     #[arg(long, value_delimiter = ',', num_args = 2)]
     cpus: Option<Vec<usize>>,
+    /// Also write table.md, samples.csv, samples.json and plots (*.svg) into this directory
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Compare with an earlier run (its --json or samples.json), and fail where ours has become slower
+    #[arg(long, value_name = "FILE")]
+    compare: Option<PathBuf>,
+    /// How many times slower is too slow, beyond what the rivals of the same case changed by
+    #[arg(long, default_value_t = 1.25, requires = "compare")]
+    threshold: f64,
     /// Print JSON, with every sample, instead of tables
     #[arg(long)]
     json: bool,
@@ -85,6 +99,11 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<(), Failure> {
     objects::clean_up_when_interrupted()?;
     let cpus = cpus(args)?;
+    // What is wrong with files is said before everything is measured.
+    let before = args.compare.as_deref().map(compare::read).transpose()?;
+    if let Some(dir) = &args.out {
+        std::fs::create_dir_all(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+    }
     let scale = Scale {
         limit: Limit::Millis(if args.quick { 10 } else { args.millis }),
         most_messages: [10u64.pow(8), 10u64.pow(9), 10u64.pow(6)]
@@ -95,10 +114,18 @@ fn run(args: &Args) -> Result<(), Failure> {
     let left_out = leave_out(&mut cases);
     let (results, failed) = measure(&mut cases, if args.quick { 1 } else { args.rounds.max(1) }, cpus);
     let goals = goals::all(&results, &cases);
+    let json = report::json(&cases, &results, &goals, &left_out);
+    let tables = report::markdown(&cases, &results, &goals, &left_out);
+    if let Some(dir) = &args.out {
+        out::write(dir, &tables, &json, &cases, &results)?;
+    }
     if args.json {
-        println!("{}", report::json(&cases, &results, &goals, &left_out));
+        println!("{json}")
     } else {
-        print!("{}", report::markdown(&cases, &results, &goals, &left_out));
+        print!("{tables}")
+    }
+    if let Some(before) = before {
+        compare::verdict(&before, &compare::figures(&json), args.threshold)?;
     }
     if failed == 0 { Ok(()) } else { Err(format!("{failed} samples failed").into()) }
 }
@@ -113,7 +140,6 @@ fn leave_out(cases: &mut [Case]) -> Vec<String> {
             missing.is_none()
         });
     }
-    left_out.insert("BBQ (ATC'22): no crate is published".into());
     left_out.into_iter().collect()
 }
 

@@ -28,6 +28,8 @@ pub struct Sample {
     pub nanos: f64,
     pub p99: f64,
     pub next_p50: f64,
+    /// Parts of all round trips, and what so many took at most.
+    pub distribution: Vec<[f64; 2]>,
     pub messages: u64,
     /// Of the consumer.
     pub sleeps: f64,
@@ -134,7 +136,7 @@ fn evaluate(work: Work, outcomes: &[Outcome]) -> Sample {
     let end = outcomes.iter().map(|o| o.end).max().unwrap_or(0);
     // In a round trip both sides receive; a trip counts once.
     let messages = match work {
-        Work::RoundTrip => outcomes.iter().map(|o| o.received).max().unwrap_or(0),
+        Work::RoundTrip(_) => outcomes.iter().map(|o| o.received).max().unwrap_or(0),
         _ => outcomes.iter().map(|o| o.received).sum(),
     };
     let measured = outcomes.iter().find(|o| o.p50 > 0.0);
@@ -143,6 +145,7 @@ fn evaluate(work: Work, outcomes: &[Outcome]) -> Sample {
         nanos: measured.map_or((end - start) as f64 / messages.max(1) as f64, |o| o.p50),
         p99: measured.map_or(0.0, |o| o.p99),
         next_p50: measured.map_or(0.0, |o| o.next_p50),
+        distribution: measured.map_or_else(Vec::new, |o| o.distribution.clone()),
         messages,
         sleeps: consumer.map_or(0.0, |o| o.sleeps),
         cpu: consumer.map_or(0.0, |o| o.cpu),

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 pub enum Rival {
     OursSpsc,
     OursMpmc,
+    /// Ours without crash safety.
+    UnsafeSpsc,
+    UnsafeMpmc,
     Rtrb,
     ArrayQueue,
     CrossbeamChannel,
@@ -33,6 +36,8 @@ impl Rival {
         match self {
             Rival::OursSpsc => "semring SPSC",
             Rival::OursMpmc => "semring MPMC",
+            Rival::UnsafeSpsc => "semring SPSC, not crash-safe",
+            Rival::UnsafeMpmc => "semring MPMC, not crash-safe",
             Rival::Rtrb => "rtrb (threads)",
             Rival::ArrayQueue => "crossbeam ArrayQueue (threads)",
             Rival::CrossbeamChannel => "crossbeam-channel (threads)",
@@ -48,6 +53,11 @@ impl Rival {
             Rival::Textbook => "P/V ring with semop",
             Rival::Bare => "bare cache lines (the limit)",
         }
+    }
+
+    /// Is it the channel of this repository?
+    pub fn is_ours(self) -> bool {
+        matches!(self, Rival::OursSpsc | Rival::OursMpmc)
     }
 
     /// Does it connect threads of one process only?
@@ -85,8 +95,8 @@ pub enum Work {
     Batches(usize),
     /// The same, filled and read in place.
     InPlace,
-    /// There and back, one at a time.
-    RoundTrip,
+    /// There and back, one at a time; so many between two looks at the clock.
+    RoundTrip(u64),
     /// The receiver is asleep when a message comes, and just awake when a second one follows.
     Wake,
     /// The receiver waits for a second, and gets one message.
@@ -116,6 +126,8 @@ pub struct Spec {
     pub consumers: usize,
     /// Participants that are registered and do nothing.
     pub bystanders: usize,
+    /// Ours with fences instead of membarrier(2).
+    pub fences: bool,
     pub limit: Limit,
     /// The processor of the producers, and that of the consumers.
     pub cpus: [usize; 2],
@@ -139,6 +151,7 @@ impl Spec {
             producers: 1,
             consumers: 1,
             bystanders: 0,
+            fences: false,
             limit: Limit::Millis(0),
             cpus: [0, 0],
             name: String::new(),
@@ -151,7 +164,7 @@ impl Spec {
 
     /// Directions in which messages travel: a lane each.
     pub fn lanes(&self) -> usize {
-        if self.work == Work::RoundTrip { 2 } else { 1 }
+        if matches!(self.work, Work::RoundTrip(_)) { 2 } else { 1 }
     }
 
     /// Who takes part.
@@ -205,6 +218,8 @@ pub struct Outcome {
     /// Quantiles of what the work measures in nanoseconds: round trip or wake-up.
     pub p50: f64,
     pub p99: f64,
+    /// Their distribution: parts of all, and what so many were at most.
+    pub distribution: Vec<[f64; 2]>,
     /// Likewise for the message that comes right after a wake-up.
     pub next_p50: f64,
     /// Sleeps (voluntary context switches) for each message.

@@ -10,8 +10,9 @@ use crate::message::{self, Checker, END};
 use crate::spec::{Limit, Outcome, Spec, Work};
 use crate::stage::Stage;
 
-/// Round trips between two looks at the clock.
-const TRIPS: u64 = 16;
+/// The parts of all round trips of which it is said how long they took at most.
+const PARTS: [f64; 16] =
+    [0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999, 1.0];
 /// Before a message that is to wake somebody.
 const QUIET: Duration = Duration::from_millis(2);
 /// From a wake-up to the message that follows it.
@@ -165,9 +166,10 @@ pub fn ask<const N: usize>(spec: &Spec, stage: Stage, mut tx: impl Tx<N>, mut rx
     let budget = Budget::new(spec.limit, measure.start);
     let (mut trips, mut times) = (0, times());
     let mut answer = [0; N];
+    let Work::RoundTrip(at_once) = spec.work else { panic!("{:?} is no dialogue", spec.work) };
     let mut then = clock::now();
     while !budget.over(trips) {
-        for _ in 0..TRIPS {
+        for _ in 0..at_once {
             tx.send(&message::make(trips));
             rx.recv(&mut answer);
             assert_eq!(message::check(&answer), Some(trips), "another answer");
@@ -178,8 +180,9 @@ pub fn ask<const N: usize>(spec: &Spec, stage: Stage, mut tx: impl Tx<N>, mut rx
         then = now;
     }
     tx.send(&message::make(END));
-    let quantile = |q| times.value_at_quantile(q) as f64 / TRIPS as f64;
-    Outcome { p50: quantile(0.5), p99: quantile(0.99), ..measure.received(trips) }
+    let quantile = |q| times.value_at_quantile(q) as f64 / at_once as f64;
+    let distribution = PARTS.map(|part| [part, quantile(part)]).into();
+    Outcome { p50: quantile(0.5), p99: quantile(0.99), distribution, ..measure.received(trips) }
 }
 
 /// Sends back what comes.

@@ -40,6 +40,7 @@ pub fn run(spec: &Spec, role: Role) -> Vec<Outcome> {
     let stage = Stage::open(spec.stage);
     match spec.rival {
         Rival::OursSpsc | Rival::OursMpmc => ours(spec, stage, role),
+        Rival::UnsafeSpsc | Rival::UnsafeMpmc => process::<rivals::unannounced::Ours>(spec, stage, role),
         Rival::Bare => bare(spec, stage, role),
         Rival::Pipe | Rival::Fifo | Rival::Socket => process::<rivals::kernel::Streams>(spec, stage, role),
         Rival::PosixMq => process::<rivals::kernel::PosixQueue>(spec, stage, role),
@@ -116,12 +117,12 @@ fn process<R: Between>(spec: &Spec, stage: Stage, role: Role) -> Vec<Outcome> {
 
 fn process_sized<R: Between, const N: usize>(spec: &Spec, stage: Stage, role: Role) -> Vec<Outcome> {
     let outcome = match (role, spec.work) {
-        (Role::Producer(_), Work::RoundTrip) => {
+        (Role::Producer(_), Work::RoundTrip(_)) => {
             pin(spec.cpus[0]);
             let tx = R::tx::<N>(spec, 0);
             work::ask(spec, stage, tx, R::rx::<N>(spec, 1))
         }
-        (Role::Consumer(_), Work::RoundTrip) => {
+        (Role::Consumer(_), Work::RoundTrip(_)) => {
             pin(spec.cpus[1]);
             let rx = R::rx::<N>(spec, 0);
             work::answer(spec, stage, R::tx::<N>(spec, 1), rx)
@@ -153,7 +154,7 @@ fn threads_sized<R: Within, const N: usize>(spec: &Spec, stage: Stage) -> Vec<Ou
             part(&spec)
         }));
     };
-    if spec.work == Work::RoundTrip {
+    if matches!(spec.work, Work::RoundTrip(_)) {
         let (mut back_txs, mut back_rxs) = R::lane::<N>(spec);
         let (tx, rx) = (txs.remove(0), back_rxs.remove(0));
         start(0, Box::new(move |spec| work::ask(spec, stage, tx, rx)));

@@ -1,15 +1,15 @@
-//! A channel as `ls`, `stat` and `top` show it: one description for people and JSON, and what is wrong with it.
+//! A channel or a table as `ls`, `stat` and `top` show it: one description for people and JSON, and what is wrong with it.
 
 use std::time::SystemTime;
 
 use semring::segment::Key;
-use semring::{Condition, Found, ParticipantStatus, Role, Status};
+use semring::{Condition, Found, Object, ParticipantStatus, Role, Status, TableStatus};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::text;
 
-/// One line of a listing. What a half of a channel cannot tell is `None`.
+/// One line of a listing. What a half of a pair cannot tell is `None`, and what the other kind of object has.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Entry {
     pub(crate) name: Option<String>,
@@ -24,6 +24,7 @@ pub(crate) struct Entry {
     pub(crate) producers: Option<u32>,
     pub(crate) consumers: Option<u32>,
     pub(crate) messages: Option<u64>,
+    pub(crate) records: Option<usize>,
     pub(crate) capacity: Option<u64>,
     pub(crate) sent: Option<u64>,
     pub(crate) received: Option<u64>,
@@ -46,13 +47,15 @@ impl Entry {
     pub(crate) fn of(found: &Found) -> Self {
         let (segment, set) = (found.segment.as_ref(), found.set.as_ref());
         let status = if let Condition::Live(status) = &found.condition { Some(&**status) } else { None };
+        let table = if let Condition::Table(table) = &found.condition { Some(&**table) } else { None };
+        let kind = (found.object == Object::Table).then(|| found.object.to_string());
         let mode = segment.map(|s| s.mode).or(set.map(|s| s.mode));
         Entry {
             name: found.name.clone(),
             segment_key: segment.map(|segment| key(&segment.key)),
             segment_id: segment.map(|segment| segment.id),
             semaphore_id: set.map(|set| set.id),
-            kind: status.map(|status| status.kind.to_string()),
+            kind: kind.or(status.map(|status| status.kind.to_string())),
             size_bytes: segment.map(|segment| segment.size),
             mode: mode.map(|mode| format!("{mode:04o}")),
             owner_uid: segment.map(|s| s.uid).or(set.map(|s| s.uid)),
@@ -60,11 +63,13 @@ impl Entry {
             producers: status.map(|status| status.producers),
             consumers: status.map(|status| status.consumers),
             messages: status.map(|status| status.len),
-            capacity: status.map(|status| status.capacity),
+            records: table.map(|table| table.len),
+            capacity: status.map(|status| status.capacity).or(table.map(|table| table.capacity as u64)),
             sent: status.map(|status| status.sent),
             received: status.map(|status| status.received),
             created: status
                 .map(|s| s.created)
+                .or(table.map(|t| t.created))
                 .or(segment.and_then(|s| s.change_time))
                 .or(set.and_then(|s| s.change_time)),
             problems: problems(&found.condition),
@@ -85,11 +90,12 @@ pub(crate) fn key(key: &Key) -> String {
     }
 }
 
-/// What is wrong with a channel, and what becomes of it.
+/// What is wrong with a channel or a table, and what becomes of it.
 fn problems(condition: &Condition) -> Vec<String> {
     let one = |text: &str| vec![text.to_string()];
     match condition {
         Condition::Live(status) => troubles(status),
+        Condition::Table(status) => table_troubles(status),
         Condition::Dying => {
             one("half removed: its remover is at work, or died; the next one to open it finishes")
         }
@@ -112,8 +118,21 @@ fn problems(condition: &Condition) -> Vec<String> {
 pub(crate) fn troubles(status: &Status) -> Vec<String> {
     let dead = status.participants.iter().filter(|participant| !participant.alive);
     let mut troubles: Vec<String> = dead.map(obituary).collect();
-    if let Some(holder) = status.lock_holder {
-        troubles.push(format!("locked by process {holder}, at this moment"));
+    troubles.extend(status.lock_holder.map(locked));
+    troubles
+}
+
+fn locked(holder: i32) -> String {
+    format!("locked by process {holder}, at this moment")
+}
+
+/// What is wrong with a table that can be opened.
+pub(crate) fn table_troubles(status: &TableStatus) -> Vec<String> {
+    let mut troubles: Vec<String> = status.lock_holder.map(locked).into_iter().collect();
+    if status.unfinished > 0 {
+        let changes = status.unfinished;
+        troubles
+            .push(format!("{changes} changes of dead writers wait for the next writer there to finish them"));
     }
     troubles
 }

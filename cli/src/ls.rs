@@ -1,4 +1,4 @@
-//! `semring ls`: which channels there are.
+//! `semring ls`: which channels and tables there are.
 
 use std::io::{self, Write};
 use std::time::SystemTime;
@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::listing::{self, Entry};
 use crate::text::{self, Align};
 
-/// List the channels, and what is wrong with them
+/// List the channels and record tables, and what is wrong with them
 ///
 /// Only looks. What this user may not read is left out, for it cannot be told from the objects of other programs.
 #[derive(Args)]
@@ -23,26 +23,28 @@ Examples:
   semring ls --json | jq '.channels[] | select(.problems != [])'
 
 Columns: KEY and SHMID of the segment, SEMID of its semaphore set, ATT mappings of the segment, PROD and CONS alive,
-WAITING messages of as many as fit, IN and OUT messages since it was created.")]
+WAITING messages of as many as fit (of a table: records), IN and OUT messages since it was created.")]
 pub(crate) struct Ls {
-    /// Also list the segments and semaphore sets that are no channels
+    /// Also list the segments and semaphore sets that are neither
     #[arg(long, short)]
     all: bool,
 }
 
 impl Ls {
     pub(crate) fn run(self, json: bool) -> Result<(), Failure> {
-        let found = semring::channels()?;
-        let entries: Vec<Entry> = found.iter().map(Entry::of).collect();
+        let of = |found: Vec<semring::Found>| found.iter().map(Entry::of).collect::<Vec<_>>();
+        let (mut entries, tables) = (of(semring::channels()?), of(semring::tables()?));
+        let report = json!({ "channels": entries, "tables": tables });
+        entries.extend(tables);
         let foreign = if self.all { Some(Foreign::beside(&entries)?) } else { None };
         let text = if json {
-            let mut report = json!({ "channels": entries });
+            let mut report = report;
             if let Some(foreign) = &foreign {
                 report["foreign"] = foreign.json();
             }
             format!("{report}\n")
         } else {
-            channels(&entries) + &foreign.map(|foreign| foreign.text()).unwrap_or_default()
+            pairs(&entries) + &foreign.map(|foreign| foreign.text()).unwrap_or_default()
         };
         io::stdout().write_all(text.as_bytes()).map_err(|error| Failure::stdout(&error))
     }
@@ -67,15 +69,15 @@ const HEAD: [(&str, Align); 16] = [
     ("WHAT IS WRONG", Align::Left),
 ];
 
-fn channels(entries: &[Entry]) -> String {
+fn pairs(entries: &[Entry]) -> String {
     let now = SystemTime::now();
     let rows: Vec<Vec<String>> = entries.iter().map(|entry| row(entry, now)).collect();
     text::table(&HEAD, &rows)
 }
 
 fn row(entry: &Entry, now: SystemTime) -> Vec<String> {
-    let waiting =
-        entry.messages.zip(entry.capacity).map(|(messages, capacity)| format!("{messages}/{capacity}"));
+    let contents = entry.messages.or(entry.records.map(|records| records as u64));
+    let waiting = contents.zip(entry.capacity).map(|(contents, capacity)| format!("{contents}/{capacity}"));
     vec![
         entry.label(),
         or_dash(entry.segment_key.as_ref()),
@@ -100,7 +102,7 @@ fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".into(), |value| value.to_string())
 }
 
-/// What belongs to no channel.
+/// What belongs to no channel and no table.
 struct Foreign {
     segments: Vec<SegmentStatus>,
     sets: Vec<SetStatus>,

@@ -1,18 +1,18 @@
-//! `semring rm`: removes channels, what is left of them, and, if asked to, foreign objects.
+//! `semring rm`: removes channels and tables, what is left of them, and, if asked to, foreign objects.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use clap::{ArgGroup, Args};
 use semring::segment::{Key, Segment, SegmentOptions};
 use semring::sem::{Set, SetOptions};
-use semring::{Error, Found, Options, Status};
+use semring::{Error, Found, Options, Status, TableOptions, TableStatus};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::listing::Entry;
 use crate::text;
 
-/// Remove a channel, with the messages that it still holds
+/// Remove a channel or a record table, with the messages or records that it still holds
 ///
 /// What processes have open is removed only if that is confirmed: they would get an error from their next call. On a
 /// terminal it asks; elsewhere it refuses, unless --yes or --force says so beforehand. Objects of other programs are
@@ -22,12 +22,12 @@ use crate::text;
 Examples:
   semring rm jobs
   semring rm --force jobs                whoever has it open gets an error
-  semring rm --id 131083                 a channel by its segment's id, as semring ls prints it
-  semring rm --orphaned --yes            halves of channels, which nobody can use any more
+  semring rm --id 131083                 a channel or table by its segment's id, as semring ls prints it
+  semring rm --orphaned --yes            halves of channels and tables, which nobody can use any more
   semring rm --foreign --key 0x5e3a91c4  a segment and a semaphore set of another program")]
 #[command(group = ArgGroup::new("which").required(true).args(["name", "key", "id", "set_id", "orphaned"]))]
 pub(crate) struct Rm {
-    /// Name of the channel, or its key as ipcs prints it (0x...)
+    /// Name of the channel or table, or its key as ipcs prints it (0x...)
     name: Option<Key>,
 
     /// The key of its segment, as ipcs prints it (0x...)
@@ -42,7 +42,7 @@ pub(crate) struct Rm {
     #[arg(long, requires = "foreign")]
     set_id: Option<i32>,
 
-    /// All that is left of channels of which one half is gone
+    /// All that is left of channels and tables of which one half is gone
     #[arg(long)]
     orphaned: bool,
 
@@ -54,11 +54,11 @@ pub(crate) struct Rm {
     #[arg(long, short)]
     yes: bool,
 
-    /// The segment and the semaphore set, though they are no channel of ours
+    /// The segment and the semaphore set, though they are none of ours
     #[arg(long, conflicts_with_all = ["name", "orphaned"])]
     foreign: bool,
 
-    /// Also a channel that another user created (the system must allow it)
+    /// Also what another user created (the system must allow it)
     #[arg(long)]
     any_owner: bool,
 }
@@ -74,11 +74,11 @@ fn parse_key(text: &str) -> Result<Key, String> {
 impl Rm {
     pub(crate) fn run(self, json: bool) -> Result<(), Failure> {
         let report = match (&self.name, &self.key, self.id, self.set_id) {
-            (Some(name), ..) => self.channel(name)?,
+            (Some(name), ..) => self.pair(name)?,
             (_, Some(key), ..) if self.foreign => self.foreign(Some(key), Some(key))?,
-            (_, Some(key), ..) => self.channel(&self.by_key(key)?)?,
+            (_, Some(key), ..) => self.pair(&self.by_key(key)?)?,
             (_, _, Some(id), _) if self.foreign => self.foreign(Some(&Key::Id(id)), None)?,
-            (_, _, Some(id), _) => self.channel(&Key::Id(id))?,
+            (_, _, Some(id), _) => self.pair(&Key::Id(id))?,
             // Ids of segments and of sets are different numbers, and often the same.
             (.., Some(id)) => self.foreign(None, Some(&Key::Id(id)))?,
             _ => self.orphans()?,
@@ -89,11 +89,31 @@ impl Rm {
         Ok(())
     }
 
-    fn channel(&self, key: &Key) -> Result<Value, Failure> {
-        let mut options = Options::new();
-        if self.any_owner {
-            options = options.allow_any_owner();
+    /// A table if it is one, else a channel, whose errors are told.
+    fn pair(&self, key: &Key) -> Result<Value, Failure> {
+        let options = TableOptions::new();
+        let options = if self.any_owner { options.allow_any_owner() } else { options };
+        match options.status(key) {
+            Ok(status) => self.table(&options, &status),
+            Err(_) => self.channel(key),
         }
+    }
+
+    /// Who reads a table leaves no trace but its mapping.
+    fn table(&self, options: &TableOptions, status: &TableStatus) -> Result<Value, Failure> {
+        let id = Key::Id(status.segment_id);
+        let users = SegmentOptions::new().open(&id)?.status()?.attached;
+        if users > 0 {
+            let name = text::name(&status.name);
+            self.confirm(&format!("{name} is in use: {users} mappings of its segment"))?;
+        }
+        options.destroy(id)?;
+        Ok(json!({ "removed": status.name, "records_discarded": status.len }))
+    }
+
+    fn channel(&self, key: &Key) -> Result<Value, Failure> {
+        let options = Options::new();
+        let options = if self.any_owner { options.allow_any_owner() } else { options };
         let channel = options.open(key)?;
         let status = channel.status()?;
         let users = users(&status);
@@ -105,13 +125,14 @@ impl Rm {
         Ok(json!({ "removed": status.name, "messages_discarded": status.len }))
     }
 
-    /// A channel made by its name is not found by its segment's key alone, for its set has another one.
+    /// What was made by its name is not found by its segment's key alone, for its set has another one.
     fn by_key(&self, key: &Key) -> Result<Key, Failure> {
         Ok(Key::Id(SegmentOptions::new().open(key)?.id()))
     }
 
     fn orphans(&self) -> Result<Value, Failure> {
-        let orphans: Vec<Found> = semring::channels()?.into_iter().filter(Found::is_orphaned).collect();
+        let found = semring::channels()?.into_iter().chain(semring::tables()?);
+        let orphans: Vec<Found> = found.filter(Found::is_orphaned).collect();
         let mut removed = Vec::new();
         let mut failed = Vec::new();
         if !orphans.is_empty() && !self.force {
@@ -183,7 +204,7 @@ fn describe(orphan: &Found) -> String {
     let set = orphan.set.as_ref().map(|set| format!("semaphore set {}", set.id));
     let object = segment.or(set).unwrap_or_default();
     match &orphan.name {
-        Some(name) => format!("{object} of channel {}", text::name(name)),
+        Some(name) => format!("{object} of {} {}", orphan.object, text::name(name)),
         None => object,
     }
 }

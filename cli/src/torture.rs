@@ -190,9 +190,9 @@ fn as_json(report: &Report) -> Value {
         object.insert("operation".into(), row.operation.into());
         Value::Object(object)
     });
-    let storms = report.storms.iter().map(|(kind, storm)| {
+    let storms = report.storms.iter().map(|(name, storm)| {
         let mut object = tally_json(&storm.tally);
-        object.insert("ring".into(), ring(*kind).into());
+        object.insert("ring".into(), name.to_lowercase().into());
         for (name, count) in [
             ("kills", storm.kills),
             ("stops", storm.stops),

@@ -2,8 +2,7 @@
 //!
 //! [`options`] says what is asked for; [`lifecycle`] opens, creates and removes it, a `pair` of [`set`] and segment
 //! ([`header`]), under its [`lock`]; [`participant`] registers and runs the loop around blocking calls, over [`recovery`];
-//! [`producer`], [`consumer`], [`grant`], [`lease`], [`typed`] and [`observer`] are what users hold. [`inventory`] lists
-//! the channels that there are.
+//! [`producer`], [`consumer`], [`grant`], [`lease`], [`typed`] and [`observer`] are what users hold.
 
 mod attachment;
 mod batch;
@@ -11,7 +10,6 @@ mod cancel;
 mod consumer;
 mod grant;
 mod header;
-mod inventory;
 mod lease;
 mod lifecycle;
 mod lock;
@@ -50,13 +48,14 @@ pub use batch::{Batch, BatchMessage};
 pub use cancel::Canceller;
 pub use consumer::Consumer;
 pub use grant::Grant;
+pub(crate) use header::Header;
 pub use header::{WakeMode, WhenNoConsumer};
-pub use inventory::{Condition, Found, channels};
 pub use lease::Lease;
 pub use message::{IntoIter, Iter, Message, Received, TryIter};
 pub use observer::{Observer, Peeked};
 pub use options::Options;
 pub use producer::{Producer, SendBatchError};
+pub(crate) use set::Set;
 pub use status::{ParticipantStatus, Role, Status};
 pub use typed::{TypedConsumer, TypedProducer};
 

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::layout::{MAX_PARTICIPANTS, record, shared};
 use crate::os;
 use crate::park::{self, Look, Poll, Sleeper, Slept, Waited, Waker};
-use crate::ring::{Claim, Defect, Index, Nothing, Obstacle, Shared, Side};
+use crate::ring::{CRASH_SAFE, Claim, Defect, Index, Nothing, Obstacle, Shared, Side};
 use crate::sync::{Ordering, compiler_fence, fence};
 
 /// Operations after which a participant that never blocks looks at the leases all the same.
@@ -200,7 +200,7 @@ impl<E: End> Participant<E> {
     pub(crate) fn undisturbed(&self) -> bool {
         let changes = attachment::changes(&self.mem, E::SIDE.other());
         let changed = changes.load(Ordering::Relaxed) != self.changes; // a hint
-        let due = self.count + 1 >= self.checkup_at;
+        let due = CRASH_SAFE && self.count + 1 >= self.checkup_at;
         !(changed | due | self.pending.is_some() | !self.channel.is_ours())
     }
 

@@ -25,7 +25,6 @@ use crate::os::sem::{NOWAIT, Operation, UNDO, sembuf};
 use crate::pair::{self, Set as _, Stage, Stages, lost};
 use crate::ring::{Index, Side};
 
-const IDENT: usize = 0;
 const LOCK: usize = 1;
 const COUNTS: usize = 2;
 const ALIVE: usize = 4;
@@ -79,11 +78,6 @@ impl Snapshot {
     /// Tokens that wait for a participant.
     pub(crate) fn tokens(&self, index: Index) -> u16 {
         self.values[ALIVE + self.participants + index.get()]
-    }
-
-    /// How far the pair is; `None` if no channel of ours would say so.
-    pub(crate) fn stage(&self) -> Option<Stage> {
-        STAGES.stage(self.values[IDENT])
     }
 }
 

@@ -150,12 +150,11 @@ impl Mapping {
         (whole && at % WORD == 0).then(|| self.aligned(at).load(Ordering::Acquire))
     }
 
-    /// All whole words of the memory; `None` if the mapping is read-only.
-    pub(crate) fn words(&self) -> Option<&[AtomicU64]> {
+    /// All whole words of the memory. Of a mapping that is read-only, nothing but loads may be made.
+    pub(crate) fn words(&self) -> &[AtomicU64] {
         let first = self.base().cast::<AtomicU64>().as_ptr();
         // SAFETY: the base is page-aligned and `len` bytes are mapped while `self` lives. Any bytes are valid AtomicU64s.
-        let words = unsafe { std::slice::from_raw_parts(first, self.len / WORD) };
-        (!self.read_only).then_some(words)
+        unsafe { std::slice::from_raw_parts(first, self.len / WORD) }
     }
 
     /// The memory as a slice.

@@ -1,4 +1,4 @@
-//! How far a pair is: semaphore 0 of its set, which is changed only under the lock and never undone.
+//! How far a pair is: semaphore 0 of its set, which is changed only under the lock (semaphore 1) and never undone.
 
 use super::set::{Set, lost};
 use crate::error::{Error, Result};
@@ -48,6 +48,16 @@ impl Stages {
 pub(crate) fn stage<S: Set>(set: &S) -> Result<Stage> {
     let ident = os::sem::value(set.id(), IDENT).map_err(lost)?;
     S::STAGES.stage(ident).ok_or(Error::Removed)
+}
+
+/// How far a pair is, unless its lock is held at this moment.
+pub(crate) fn stage_at_rest<S: Set>(set: &S) -> Result<Option<Stage>> {
+    let mut values = vec![0; set.set_id().len()];
+    os::sem::values(set.set_id(), &mut values).map_err(lost)?;
+    match values[..] {
+        [ident, 0, ..] => Ok(S::STAGES.stage(ident)),
+        _ => Ok(None),
+    }
 }
 
 /// Moves the stage; under the lock.

@@ -6,7 +6,7 @@
 
 use super::probe::{self, unless};
 use super::word::{Announcement, Cursor, Owner, Phase, Stamp, ahead};
-use super::{Claim, Defect, Index, Nothing, Obstacle, Outlook, Shared, Side, clamp_want};
+use super::{CRASH_SAFE, Claim, Defect, Index, Nothing, Obstacle, Outlook, Shared, Side, clamp_want};
 use crate::layout::{record, shared as at};
 use crate::sync::{Ordering, spin_loop};
 
@@ -179,7 +179,9 @@ impl<const CONSUMES: bool> End<CONSUMES> {
     fn announce(&self, shared: &Shared, bits: u64) {
         probe::step();
         let order = unless("announcement not released", Ordering::Release);
-        shared.record(self.me, record::ANNOUNCED).store(bits, order);
+        if CRASH_SAFE {
+            shared.record(self.me, record::ANNOUNCED).store(bits, order);
+        }
     }
 
     /// Why the slot at the cursor cannot be claimed; `None` if that was old news.

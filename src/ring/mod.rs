@@ -54,6 +54,10 @@ use crate::layout::{MAX_BATCH, shared};
 use crate::sync::Ordering;
 use word::{Cursor, Owner, Phase, Stamp};
 
+/// Whether what only recovery after a death needs is written and looked at. False in one build of the benchmarks, which
+/// shows what that costs; nothing that users build sets the switch, and it is no feature.
+pub(crate) const CRASH_SAFE: bool = cfg!(not(semring_unannounced));
+
 /// A participant: where its record is, and the name it signs with. Below 64 and below the channel's participants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Index(u8);

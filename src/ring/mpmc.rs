@@ -22,7 +22,7 @@ use super::claim::End;
 use super::probe::{self, unless};
 use super::recover::{adopt_ready, hold_by};
 use super::word::{Adopted, Owner, Phase, Stamp};
-use super::{Claim, Found, Index, Nothing, Obstacle, PREFETCH, Shared, clamp_want, pack_meta};
+use super::{CRASH_SAFE, Claim, Found, Index, Nothing, Obstacle, PREFETCH, Shared, clamp_want, pack_meta};
 use crate::layout::record;
 use crate::sync::{Ordering, compiler_fence};
 
@@ -114,7 +114,8 @@ impl Receiver {
     #[inline(always)]
     pub(crate) fn is_encumbered(&self, shared: &Shared) -> bool {
         // Our own line. SYNC(given): a range that another took from us needs no more of our care.
-        shared.record(self.0.me, record::ADOPTED).load(Ordering::Relaxed) != Adopted::NONE || self.0.open != 0
+        let adopted = || shared.record(self.0.me, record::ADOPTED).load(Ordering::Relaxed) != Adopted::NONE;
+        CRASH_SAFE && adopted() || self.0.open != 0
     }
 
     fn adopted(&self, shared: &Shared) -> Option<Adopted> {

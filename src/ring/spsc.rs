@@ -17,7 +17,9 @@
 
 use super::probe::{self, unless};
 use super::word::{InHand, Owner, Phase, Stamp};
-use super::{Claim, Defect, Found, Nothing, Obstacle, Outlook, PREFETCH, Shared, clamp_want, pack_meta};
+use super::{
+    CRASH_SAFE, Claim, Defect, Found, Nothing, Obstacle, Outlook, PREFETCH, Shared, clamp_want, pack_meta,
+};
 use crate::layout::shared as at;
 use crate::sync::{Ordering, compiler_fence};
 
@@ -123,7 +125,9 @@ impl Sender {
         self.tail = self.tail.wrapping_add(1);
         probe::step();
         // SYNC(tail): never ahead of the stamp, or a successor would leave a gap.
-        shared.word(at::TAIL).store(self.tail, Ordering::Release);
+        if CRASH_SAFE {
+            shared.word(at::TAIL).store(self.tail, Ordering::Release);
+        }
         claim.advance(Owner::NOBODY);
     }
 
@@ -223,7 +227,9 @@ impl Receiver {
             (self.started, claim.attempt) = (attempt, attempt);
             probe::step();
             // Own line, read by a successor only.
-            shared.word(at::IN_HAND).store(in_hand.bits(), Ordering::Relaxed);
+            if CRASH_SAFE {
+                shared.word(at::IN_HAND).store(in_hand.bits(), Ordering::Relaxed);
+            }
             // A kill is like a signal: it needs the store in this place of the program, not in a peer's view.
             compiler_fence(Ordering::SeqCst);
         }

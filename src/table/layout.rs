@@ -36,8 +36,8 @@ pub(crate) const HINT: usize = header::BYTES / 8;
 /// The first stripe's word; each has a line of its own.
 const INTENTS: usize = HINT + 16;
 const LINE: usize = 8;
-/// Words of a record before its copies: two versions.
-const COPIES: usize = 2;
+/// Words of a record before its copies, at least: its link, two versions, and one unused.
+const ENTRY: usize = 4;
 
 /// The validated sizes of one table; copied when it is opened and never read from the segment again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,9 +48,11 @@ pub(crate) struct Geometry {
     key: usize,
     value: usize,
     heads: usize,
-    links: usize,
     records: usize,
     stride: usize,
+    /// Words from a record's first to its first copy, and of a copy.
+    ahead: usize,
+    copy: usize,
     words: usize,
 }
 
@@ -66,15 +68,15 @@ impl Geometry {
         let [key, value] = [usize::try_from(key_size).ok()?, usize::try_from(value_size).ok()?];
         let buckets = capacity.checked_next_power_of_two()?.max(2);
         let stripes = buckets.min(MAX_STRIPES);
-        let copy = key.div_ceil(8) + value.div_ceil(8);
-        let stride = (COPIES + 2 * copy).checked_next_multiple_of(LINE)?;
+        let copy = copy_words(key.div_ceil(8) + value.div_ceil(8))?;
         let heads = INTENTS + stripes * LINE;
-        let links = heads + buckets;
-        let records = (links + capacity).next_multiple_of(LINE);
+        let ahead = copy.clamp(ENTRY, LINE);
+        let stride = (ahead + 2 * copy).checked_next_multiple_of(LINE)?;
+        let records = (heads + buckets).next_multiple_of(LINE);
         let words = capacity.checked_mul(stride)?.checked_add(records)?;
         let fits = words.checked_mul(8).is_some_and(|bytes| bytes <= isize::MAX as usize);
         let geometry =
-            Geometry { capacity, buckets, stripes, key, value, heads, links, records, stride, words };
+            Geometry { capacity, buckets, stripes, key, value, heads, records, stride, ahead, copy, words };
         fits.then_some(geometry)
     }
 
@@ -97,10 +99,6 @@ impl Geometry {
 
     pub(crate) fn key_words(&self) -> usize {
         self.key.div_ceil(8)
-    }
-
-    pub(crate) fn value_words(&self) -> usize {
-        self.value.div_ceil(8)
     }
 
     /// Bytes of the segment.
@@ -128,17 +126,22 @@ impl Geometry {
 
     /// `record` is below the capacity, here and below.
     pub(crate) fn link(&self, record: usize) -> usize {
-        self.links + record
+        self.records + record * self.stride
     }
 
-    /// The version word of a record's copy, 0 or 1.
+    /// The version word of a record's copy, 0 or 1; beside the link, for whoever follows a chain needs all three.
     pub(crate) fn version(&self, record: usize, copy: usize) -> usize {
-        self.records + record * self.stride + (copy & 1)
+        self.link(record) + 1 + (copy & 1)
     }
 
     /// First word of a record's copy.
     pub(crate) fn copy(&self, record: usize, copy: usize) -> usize {
-        let words = self.key_words() + self.value_words();
-        self.records + record * self.stride + COPIES + (copy & 1) * words
+        self.link(record) + self.ahead + (copy & 1) * self.copy
     }
+}
+
+/// Words of a copy: up to a line a power of two, so that it never straddles two; a larger one is a multiple of the line. The
+/// whole record is in one place, for the sake of the TLB.
+fn copy_words(words: usize) -> Option<usize> {
+    if words <= LINE { Some(words.next_power_of_two()) } else { words.checked_next_multiple_of(LINE) }
 }

@@ -17,7 +17,13 @@ const DEFAULT_CAPACITY: u64 = 1024;
 /// What is wanted.
 pub(crate) struct Asked<'a> {
     pub(crate) options: &'a TableOptions,
-    pub(crate) type_name: &'a str,
+    /// Whoever only looks, or removes, does with any.
+    pub(crate) of: Option<Type<'a>>,
+}
+
+/// What a table's records are.
+pub(crate) struct Type<'a> {
+    pub(crate) name: &'a str,
     pub(crate) key_size: u64,
     pub(crate) value_size: u64,
 }
@@ -28,6 +34,11 @@ pub(crate) type Attachment = pair::Attachment<Set, Header>;
 /// Opens the pair that a key leads to, creating it if that is asked for and needed.
 pub(crate) fn open(asked: &Asked<'_>, key: &Key, create: Create) -> Result<Attachment> {
     pair::open(asked, key, create).map(|(attachment, _lock)| attachment)
+}
+
+/// Opens a table for reading only.
+pub(crate) fn observe(asked: &Asked<'_>, key: &Key) -> Result<Attachment> {
+    pair::observe(asked, key)
 }
 
 /// Removes a table.
@@ -47,8 +58,12 @@ impl pair::Asked for Asked<'_> {
 
     fn new_header(&self) -> Result<Header> {
         let capacity = self.options.capacity.unwrap_or(DEFAULT_CAPACITY);
-        let Some(geometry) = Geometry::new(capacity, self.key_size, self.value_size) else {
-            let sizes = format!("keys of {} and values of {} bytes", self.key_size, self.value_size);
+        let Some(of) = &self.of else {
+            let detail = "what the records of a new table are has to be said".into();
+            return Err(Error::Invalid { what: "type name", detail });
+        };
+        let Some(geometry) = Geometry::new(capacity, of.key_size, of.value_size) else {
+            let sizes = format!("keys of {} and values of {} bytes", of.key_size, of.value_size);
             let detail = format!(
                 "{capacity} records with {sizes}; 1 to {MAX_CAPACITY} are possible, and what fits the address space"
             );
@@ -56,7 +71,7 @@ impl pair::Asked for Asked<'_> {
         };
         Ok(Header {
             geometry,
-            type_name: self.type_name.into(),
+            type_name: of.name.into(),
             // What the standard library seeds its own tables with comes from the kernel's random numbers.
             seed: self.options.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish()),
             created: SystemTime::now(),
@@ -69,9 +84,11 @@ impl pair::Asked for Asked<'_> {
 
     fn compare(&self, header: &Header) -> Result<()> {
         let geometry = &header.geometry;
-        agree("type name", Some(self.type_name), &header.type_name)?;
-        agree("key size", Some(self.key_size), geometry.key_size() as u64)?;
-        agree("value size", Some(self.value_size), geometry.value_size() as u64)?;
+        if let Some(of) = &self.of {
+            agree("type name", Some(of.name), &header.type_name)?;
+            agree("key size", Some(of.key_size), geometry.key_size() as u64)?;
+            agree("value size", Some(of.value_size), geometry.value_size() as u64)?;
+        }
         agree("capacity", self.options.capacity, geometry.capacity() as u64)
     }
 }

@@ -22,6 +22,8 @@ mod options;
 mod public;
 #[cfg(not(all(test, loom)))]
 mod set;
+#[cfg(not(all(test, loom)))]
+mod status;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
@@ -29,3 +31,7 @@ mod tests;
 pub use options::TableOptions;
 #[cfg(not(all(test, loom)))]
 pub use public::{Iter, Table};
+#[cfg(not(all(test, loom)))]
+pub use status::TableStatus;
+#[cfg(not(all(test, loom)))]
+pub(crate) use {header::Header, set::Set};

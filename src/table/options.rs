@@ -3,7 +3,10 @@
 use bytemuck::Pod;
 
 use super::Table;
-use super::lifecycle::{self, Asked};
+use super::lifecycle::{self, Asked, Type};
+use super::status::{self, TableStatus};
+#[cfg(doc)]
+use crate::error::Error;
 use crate::error::Result;
 use crate::pair::{Create, Terms, check_type_name, terms_methods};
 use crate::segment::Key;
@@ -87,14 +90,51 @@ impl TableOptions {
         self.make(key.into(), type_name, Create::IfAbsent)
     }
 
+    /// Everything about a table now, of whatever type: read permission is enough, and nobody who uses it notices.
+    ///
+    /// # Errors
+    /// As [`TableOptions::open`], but for the types.
+    ///
+    /// # Examples
+    /// ```
+    /// # let name = format!("table-look-doc-{}", std::process::id());
+    /// let options = semring::TableOptions::new();
+    /// let table = options.create::<u64, u64>(&name, "squares")?;
+    /// assert_eq!(options.status(&name)?.type_name, "squares");
+    /// # table.destroy()?;
+    /// # Ok::<(), semring::Error>(())
+    /// ```
+    pub fn status(&self, key: impl Into<Key>) -> Result<TableStatus> {
+        let asked = Asked { options: self, of: None };
+        status::read(&lifecycle::observe(&asked, &key.into())?)
+    }
+
+    /// Removes a table of whatever type, and its records. Whoever has it open gets [`Error::Removed`](crate::Error::Removed)
+    /// from every further call.
+    ///
+    /// # Errors
+    /// As [`TableOptions::open`], but for the types; [`Error::PermissionDenied`](crate::Error::PermissionDenied) unless
+    /// we are owner, creator or root.
+    ///
+    /// # Examples
+    /// ```
+    /// # let name = format!("table-remove-doc-{}", std::process::id());
+    /// let options = semring::TableOptions::new();
+    /// let table = options.create::<u64, u64>(&name, "squares")?;
+    /// options.destroy(&name)?;
+    /// assert_eq!(table.get(&1), Err(semring::Error::Removed));
+    /// # Ok::<(), semring::Error>(())
+    /// ```
+    pub fn destroy(&self, key: impl Into<Key>) -> Result<()> {
+        let asked = Asked { options: self, of: None };
+        lifecycle::remove(&lifecycle::open(&asked, &key.into(), Create::Never)?)
+    }
+
     fn make<K: Pod, V: Pod>(&self, key: Key, type_name: &str, create: Create) -> Result<Table<K, V>> {
         check_type_name(type_name)?;
-        let asked = Asked {
-            options: self,
-            type_name,
-            key_size: size_of::<K>() as u64,
-            value_size: size_of::<V>() as u64,
-        };
+        let sizes = (size_of::<K>() as u64, size_of::<V>() as u64);
+        let of = Type { name: type_name, key_size: sizes.0, value_size: sizes.1 };
+        let asked = Asked { options: self, of: Some(of) };
         lifecycle::open(&asked, &key, create).map(Table::new)
     }
 }

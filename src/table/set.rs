@@ -14,7 +14,7 @@ use std::time::Instant;
 use super::layout::MAX_STRIPES;
 use crate::error::Result;
 use crate::os;
-use crate::pair::{self, Held, Set as _, Stage, Stages};
+use crate::pair::{self, Held, Set as _, Stage, Stages, lost};
 
 const LOCK: u16 = 1;
 /// Semaphores besides the stripes.
@@ -28,6 +28,13 @@ const STAGES: Stages = Stages { building: 0x3d71, ready: 0x6ae9 };
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Set {
     id: os::sem::SetId,
+}
+
+/// Processes that hold something of a table.
+pub(crate) struct Holders {
+    pub(crate) lock: Option<i32>,
+    /// Each with its stripe.
+    pub(crate) writers: Vec<(usize, i32)>,
 }
 
 impl pair::Set for Set {
@@ -52,6 +59,20 @@ impl Set {
     /// Semaphores of a table with so many stripes. An even number, as a channel never has.
     pub(crate) fn size(stripes: usize) -> usize {
         FIXED + stripes
+    }
+
+    /// Who holds what at this moment.
+    ///
+    /// # Errors
+    /// `Removed`, `PermissionDenied`.
+    pub(crate) fn holders(&self) -> Result<Holders> {
+        let mut values = [0; MOST];
+        os::sem::values(self.id, &mut values).map_err(lost)?;
+        let holder = |semaphore: usize| os::sem::pid(self.id(), semaphore as u16).map_err(lost);
+        let held = |&semaphore: &usize| values[semaphore] != 0;
+        let writers = (FIXED..self.id.len()).filter(held).map(|s| Ok((s - FIXED, holder(s)?)));
+        let lock = held(&LOCK.into()).then(|| holder(LOCK.into())).transpose()?;
+        Ok(Holders { lock, writers: writers.collect::<Result<_>>()? })
     }
 
     /// Takes a stripe; errors as [`pair::Set::take_lock`].

@@ -92,7 +92,7 @@ impl<K: Pod, V: Pod> Table<K, V> {
     #[inline(always)]
     fn index(&self) -> Result<Index<'_>> {
         let Attachment { header, mapping, .. } = &self.attachment;
-        let memory = Memory::new(mapping.words().unwrap_or_default());
+        let memory = Memory::new(mapping.words());
         header::check_live(memory.at(STATE / 8).load(Ordering::Acquire))?; // SYNC(state)
         Ok(Index { memory, geometry: &header.geometry, seed: header.seed })
     }
@@ -277,21 +277,58 @@ impl<K: Pod, V: Pod> Table<K, V> {
     }
 
     /// The table's name, as its header says it.
+    ///
+    /// # Examples
+    /// ```
+    /// # let name = format!("table-name-doc-{}", std::process::id());
+    /// let table = semring::TableOptions::new().create::<u64, u64>(&name, "squares")?;
+    /// assert_eq!(table.name(), name);
+    /// # table.destroy()?;
+    /// # Ok::<(), semring::Error>(())
+    /// ```
     pub fn name(&self) -> &str {
         &self.attachment.name
     }
 
     /// The id of its segment, as `ipcs -m` prints it: by [`Key::Id`](crate::segment::Key::Id) it opens a private table.
+    ///
+    /// # Examples
+    /// ```
+    /// use semring::{Table, TableOptions, segment::Key};
+    ///
+    /// let table: Table<u64, u64> = TableOptions::new().create(Key::Private, "squares")?;
+    /// table.insert(&3, &9)?;
+    /// let same: Table<u64, u64> = TableOptions::new().open(Key::Id(table.id()), "squares")?;
+    /// assert_eq!(same.get(&3)?, Some(9));
+    /// # table.destroy()?;
+    /// # Ok::<(), semring::Error>(())
+    /// ```
     pub fn id(&self) -> i32 {
         self.attachment.segment_id
     }
 
     /// When it was created.
+    ///
+    /// # Examples
+    /// ```
+    /// # let table = semring::TableOptions::new().create::<u64, u64>(semring::segment::Key::Private, "doc")?;
+    /// assert!(table.created() <= std::time::SystemTime::now());
+    /// # table.destroy()?;
+    /// # Ok::<(), semring::Error>(())
+    /// ```
     pub fn created(&self) -> SystemTime {
         self.attachment.header.created
     }
 
     /// The process that created it.
+    ///
+    /// # Examples
+    /// ```
+    /// # let table = semring::TableOptions::new().create::<u64, u64>(semring::segment::Key::Private, "doc")?;
+    /// assert_eq!(table.creator() as u32, std::process::id());
+    /// # table.destroy()?;
+    /// # Ok::<(), semring::Error>(())
+    /// ```
     pub fn creator(&self) -> i32 {
         self.attachment.header.creator
     }
@@ -301,6 +338,18 @@ impl<K: Pod, V: Pod> Table<K, V> {
     /// # Errors
     /// [`Error::PermissionDenied`] unless we are owner, creator or root; [`Error::LockBusy`]; [`Error::Removed`] if
     /// somebody did already.
+    ///
+    /// # Examples
+    /// ```
+    /// use semring::{Error, Table, TableOptions};
+    ///
+    /// # let name = format!("table-destroy-doc-{}", std::process::id());
+    /// let table: Table<u64, u64> = TableOptions::new().create(&name, "squares")?;
+    /// let same: Table<u64, u64> = TableOptions::new().open(&name, "squares")?;
+    /// table.destroy()?;
+    /// assert_eq!(same.get(&1), Err(Error::Removed));
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn destroy(self) -> Result<()> {
         lifecycle::remove(&self.attachment)
     }
@@ -341,6 +390,22 @@ fn find<K: Pod, V: Pod>(
 }
 
 /// The records of a table, made by [`Table::iter`].
+///
+/// # Examples
+/// ```
+/// use semring::{Table, TableIter, TableOptions, segment::Key};
+///
+/// fn largest(records: TableIter<'_, u64, u64>) -> semring::Result<Option<u64>> {
+///     let values: Vec<u64> = records.map(|record| Ok(record?.1)).collect::<semring::Result<_>>()?;
+///     Ok(values.into_iter().max())
+/// }
+///
+/// let table: Table<u64, u64> = TableOptions::new().create(Key::Private, "squares")?;
+/// (0..9).try_for_each(|n| table.insert(&n, &(n * n)).map(drop))?;
+/// assert_eq!(largest(table.iter()?)?, Some(64));
+/// # table.destroy()?;
+/// # Ok::<(), semring::Error>(())
+/// ```
 pub struct Iter<'a, K, V> {
     index: Index<'a>,
     next: usize,

@@ -10,10 +10,11 @@ use crate::fault::FAULTS;
 use crate::latency::{self, Latency};
 use crate::point::Aim;
 use crate::random::Random;
-use crate::report::{Report, Row, Suite};
+use crate::report::{Report, Row, Suite, kind_name};
 use crate::storm::{self, Weather};
 use crate::subject::Subject;
 use crate::suite::{self, Point, Results, Survey};
+use crate::table;
 use crate::tracer;
 
 /// How much of everything, as wishes: a time limit may cut it short.
@@ -238,9 +239,20 @@ impl Running<'_> {
                     continue;
                 }
                 let storm = self.part("storm", events, STORM, |watch, _| storm::run(weather, watch))?;
-                self.report.storms.push((kind, storm));
+                self.report.storms.push((kind_name(kind), storm));
             }
         }
+        self.table_storm(kills / 2, stops / 2)
+    }
+
+    fn table_storm(&mut self, kills: u64, stops: u64) -> std::io::Result<()> {
+        if kills + stops == 0 || self.report.interrupted {
+            return Ok(());
+        }
+        let seed = self.plan.seed;
+        let storm = self
+            .part("storm", kills + stops, STORM, |watch, _| table::storm::run(kills, stops, seed, watch))?;
+        self.report.storms.push(("table", storm));
         Ok(())
     }
 

@@ -55,8 +55,8 @@ pub struct Row {
 pub struct Report {
     /// By suite, object and operation.
     pub rows: Vec<Row>,
-    /// By ring; one with deaths, one with stops alone.
-    pub storms: Vec<(Kind, StormTally)>,
+    /// By object; one with deaths, one with stops alone.
+    pub storms: Vec<(&'static str, StormTally)>,
     /// Deaths on one channel, by ring.
     pub deaths: Vec<(Kind, Tally)>,
     /// By memory of the dead.
@@ -127,8 +127,8 @@ impl Report {
                 line(&mut text, suite.name(), &sum);
             }
         }
-        for (kind, storm) in &self.storms {
-            let name = format!("{} storm, {} kills, {} stops", kind_name(*kind), storm.kills, storm.stops);
+        for (object, storm) in &self.storms {
+            let name = format!("{object} storm, {} kills, {} stops", storm.kills, storm.stops);
             line(&mut text, &name, &storm.tally);
         }
         for (kind, tally) in &self.deaths {
@@ -181,12 +181,12 @@ impl Report {
             return;
         }
         let _ = writeln!(text, "## storms\n");
-        let head = "| ring | kills | stops | messages begun | deliveries | recoveries | in doubt";
+        let head = "| on | kills | stops | messages, changes | deliveries, readings | recoveries | in doubt";
         let _ = writeln!(text, "{head} | {} |", HEAD[2..].join(" | "));
         let _ = writeln!(text, "|---|{}", "---:|".repeat(6 + HEAD.len() - 2));
-        for (kind, storm) in &self.storms {
+        for (object, storm) in &self.storms {
             let StormTally { kills, stops, sent, received, recoveries, doubtful, .. } = storm;
-            let _ = write!(text, "| {} | {kills} | {stops} | {sent} | {received} |", kind_name(*kind));
+            let _ = write!(text, "| {object} | {kills} | {stops} | {sent} | {received} |");
             let _ = write!(text, " {recoveries} | {doubtful} |");
             end_row(text, &cells(&storm.tally)[2..]);
         }

@@ -31,7 +31,7 @@ fn stride(spec: &Spec) -> usize {
 
 /// One slot there and one back in a dialogue, otherwise as many as in a channel.
 fn count(spec: &Spec) -> usize {
-    if spec.work == Work::RoundTrip { 1 } else { spec.capacity }
+    if matches!(spec.work, Work::RoundTrip(_)) { 1 } else { spec.capacity }
 }
 
 pub fn memory(spec: &Spec) -> std::io::Result<OwnedFd> {

@@ -3,7 +3,23 @@
 
 pub mod bare;
 pub mod kernel;
-pub mod ours;
+
+/// The channel of this repository.
+#[path = "."]
+pub mod ours {
+    use semring as library;
+    mod channel;
+    pub use channel::*;
+}
+
+/// The same, built without what only recovery after a death needs: what crash safety costs.
+#[path = "."]
+#[allow(dead_code)] // channels are created, and bystanders held, by the other one
+pub mod unannounced {
+    use semring_unannounced as library;
+    mod channel;
+    pub use channel::*;
+}
 pub mod textbook;
 
 #[cfg(feature = "boost")]
@@ -32,7 +48,10 @@ use crate::spec::{Rival, Spec};
 pub fn prepare(spec: &mut Spec, objects: &mut Objects) -> Result<(), Box<dyn std::error::Error>> {
     for lane in 0..spec.lanes() {
         match spec.rival {
-            Rival::OursSpsc | Rival::OursMpmc => objects.channel(ours::create(spec, lane)?),
+            // The one that is not crash-safe has the same format; it is removed as the other is.
+            Rival::OursSpsc | Rival::OursMpmc | Rival::UnsafeSpsc | Rival::UnsafeMpmc => {
+                objects.channel(ours::create(spec, lane)?);
+            }
             Rival::Bare => inherit(spec, objects, [bare::memory(spec)?])?,
             Rival::Pipe => inherit(spec, objects, stream::pipe()?)?,
             Rival::Socket => inherit(spec, objects, stream::socket()?)?,

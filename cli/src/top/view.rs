@@ -122,6 +122,7 @@ mod tests {
             attached: None,
             producers: Some(2),
             consumers: Some(3),
+            records: None,
             messages: Some(512),
             capacity: Some(1024),
             sent: Some(sent),

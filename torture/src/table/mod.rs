@@ -3,6 +3,7 @@
 
 mod cases;
 mod checks;
+pub(crate) mod storm;
 mod victim;
 
 use std::io;

@@ -1,9 +1,9 @@
-//! The channel of this repository.
+//! The channel of this repository, as `library` is: see `rivals`.
 
-use semring::{Batch, Consumer, Error, Kind, Options, Producer};
+use super::library::{Batch, Consumer, Error, Kind, Options, Producer, WakeMode};
 
-use super::lane_name;
 use crate::ends::{self, Between, InPlaceRx, InPlaceTx};
+use crate::rivals::lane_name;
 use crate::spec::{Rival, Spec, Work};
 
 pub struct Ours;
@@ -18,8 +18,10 @@ pub struct Rx {
 /// Creates a lane's channel; its name.
 pub fn create(spec: &Spec, lane: usize) -> Result<String, Error> {
     let name = lane_name(spec, lane);
-    let kind = if spec.rival == Rival::OursSpsc { Kind::Spsc } else { Kind::Mpmc };
+    let kind =
+        if matches!(spec.rival, Rival::OursSpsc | Rival::UnsafeSpsc) { Kind::Spsc } else { Kind::Mpmc };
     let options = Options::new().kind(kind).capacity(spec.capacity as u64).message_size(spec.size as u64);
+    let options = if spec.fences { options.wake_mode(WakeMode::Fence) } else { options };
     options.create(&name).map(|_| name)
 }
 
