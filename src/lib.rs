@@ -31,7 +31,7 @@
 //!
 //! # Layers
 //! [`Options`], [`Channel`], [`Producer`] and [`Consumer`] stand on [`segment`] and [`sem`], which are useful alone to
-//! whoever writes `shmget` and `semop` code, and so is [`daemon`]; those on a thin layer of system calls. The rings and the protocol of
+//! whoever writes `shmget` and `semop` code, and so are [`daemon`] and [`heartbeat`]; those on a thin layer of system calls. The rings and the protocol of
 //! sleeping and waking are pure algorithms over atomics. `docs/design.md` has the byte map, the states, the crash table.
 #![deny(unsafe_code)]
 #![cfg_attr(all(test, loom), allow(dead_code, unused_imports))] // the models use the rings and parking only
@@ -52,6 +52,8 @@ mod table;
 mod channel;
 #[cfg(not(all(test, loom)))]
 pub mod daemon;
+#[cfg(not(all(test, loom)))]
+pub mod heartbeat;
 #[cfg(not(all(test, loom)))]
 mod inventory;
 #[cfg(not(all(test, loom)))]

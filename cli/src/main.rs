@@ -3,6 +3,7 @@
 #![allow(missing_docs)] // a binary: `--help` is its documentation
 
 mod background;
+mod beat;
 mod bench;
 mod clock;
 mod completions;
@@ -24,6 +25,7 @@ mod send;
 mod signals;
 mod stat;
 mod summary;
+mod supervise;
 mod text;
 mod top;
 mod torture;
@@ -75,6 +77,8 @@ enum Command {
     Rm(rm::Rm),
     Lock(lock::Lock),
     Sem(sem::Sem),
+    Supervise(supervise::Supervise),
+    Beat(beat::Beat),
     Doctor(doctor::Doctor),
     Bench(bench::Bench),
     Torture(torture::Torture),
@@ -100,6 +104,8 @@ fn main() -> ExitCode {
         Command::Rm(rm) => rm.run(cli.json),
         Command::Lock(lock) => lock.run(cli.json),
         Command::Sem(sem) => sem.run(cli.json),
+        Command::Supervise(supervise) => supervise.run(cli.json),
+        Command::Beat(beat) => beat.run(cli.json),
         Command::Doctor(doctor) => doctor.run(cli.json),
         Command::Bench(bench) => bench.run(cli.json),
         Command::BenchWorker(worker) => worker.run(),

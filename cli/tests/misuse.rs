@@ -57,6 +57,10 @@ fn what_does_not_exist_is_named() {
         "sem NAME zero",
         "sem NAME value",
         "sem NAME remove",
+        "supervise status --board NAME",
+        "supervise stop NAME",
+        "supervise restart x --board NAME",
+        "beat NAME",
     ] {
         let done = run(command(words, &name)).fails(1, "does not exist");
         assert!(

@@ -12,6 +12,8 @@ use super::lock::Lock;
 use super::observer::Observer;
 use super::producer::Producer;
 use super::typed::{TypedConsumer, TypedProducer};
+#[cfg(doc)]
+use crate::error::Error;
 use crate::error::Result;
 use crate::pair::{Create, Terms, check_type_name, terms_methods};
 use crate::ring::Kind;

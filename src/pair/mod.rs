@@ -20,6 +20,8 @@ mod creating;
 #[cfg(not(all(test, loom)))]
 pub(crate) mod header;
 #[cfg(not(all(test, loom)))]
+mod held;
+#[cfg(not(all(test, loom)))]
 mod opening;
 #[cfg(not(all(test, loom)))]
 mod place;
@@ -36,6 +38,7 @@ mod terms;
 pub(crate) use {
     attachment::Attachment,
     header::{Format, Header},
+    held::Held,
     opening::{Asked, Create, agree, observe, open},
     removing::{removal_denied, remove},
     set::{Set, lost, verify},

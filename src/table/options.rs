@@ -5,6 +5,8 @@ use bytemuck::Pod;
 use super::Table;
 use super::lifecycle::{self, Asked, Type};
 use super::status::{self, TableStatus};
+#[cfg(doc)]
+use crate::error::Error;
 use crate::error::Result;
 use crate::pair::{Create, Terms, check_type_name, terms_methods};
 use crate::segment::Key;

@@ -11,13 +11,10 @@
 
 use std::time::Instant;
 
-use libc::EAGAIN;
-
 use super::layout::MAX_STRIPES;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::os;
-use crate::os::sem::{NOWAIT, UNDO, Waited, sembuf};
-use crate::pair::{self, Set as _, Stage, Stages, lost};
+use crate::pair::{self, Held, Set as _, Stage, Stages, lost};
 
 const LOCK: u16 = 1;
 /// Semaphores besides the stripes.
@@ -40,19 +37,6 @@ pub(crate) struct Holders {
     pub(crate) writers: Vec<(usize, i32)>,
 }
 
-/// A semaphore taken, LOCK or a stripe; given back on drop, and by the kernel when we die.
-#[must_use = "dropping it gives it back"]
-pub(crate) struct Held {
-    set: Set,
-    semaphore: u16,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.set.give_back(self.semaphore);
-    }
-}
-
 impl pair::Set for Set {
     type Lock = Held;
     const STAGES: Stages = STAGES;
@@ -67,7 +51,7 @@ impl pair::Set for Set {
     }
 
     fn take_lock(&self, deadline: Option<Instant>) -> Result<Held> {
-        self.take(LOCK, deadline)
+        Held::take(self.id(), LOCK, deadline)
     }
 }
 
@@ -93,32 +77,12 @@ impl Set {
 
     /// Takes a stripe; errors as [`pair::Set::take_lock`].
     pub(crate) fn stripe(&self, stripe: usize, deadline: Option<Instant>) -> Result<Held> {
-        self.take((FIXED + stripe) as u16, deadline)
+        Held::take(self.id(), (FIXED + stripe) as u16, deadline)
     }
 
     /// Takes a stripe if it is free now.
     pub(crate) fn try_stripe(&self, stripe: usize) -> Result<Option<Held>> {
-        let semaphore = (FIXED + stripe) as u16;
-        let ops = [sembuf(semaphore, 0, NOWAIT), sembuf(semaphore, 1, UNDO)];
-        let taken = os::sem::try_op(self.id(), &ops).map_err(lost)?;
-        Ok(taken.then_some(Held { set: *self, semaphore }))
-    }
-
-    fn take(&self, semaphore: u16, deadline: Option<Instant>) -> Result<Held> {
-        let ops = [sembuf(semaphore, 0, 0), sembuf(semaphore, 1, UNDO)];
-        match os::sem::wait(self.id(), &ops, deadline, &|| false).map_err(lost)? {
-            Waited::Done => Ok(Held { set: *self, semaphore }),
-            _ => Err(Error::LockBusy { holder: os::sem::pid(self.id(), semaphore).map_err(lost)? }),
-        }
-    }
-
-    /// Never waits. Of one that somebody else has zeroed only our undo is taken back, or the kernel would release the next
-    /// holder's at our end. Nothing to report: it fails only if the set is gone.
-    fn give_back(&self, semaphore: u16) {
-        let down = sembuf(semaphore, -1, UNDO | NOWAIT);
-        if os::sem::op_quietly(self.id(), &[down]) == Err(EAGAIN) {
-            let _gone = os::sem::op_quietly(self.id(), &[sembuf(semaphore, 1, 0), down]);
-        }
+        Held::try_take(self.id(), (FIXED + stripe) as u16)
     }
 }
 

@@ -11,8 +11,8 @@ use super::layout::header::STATE;
 use super::lifecycle::{self, Attachment};
 use super::memory::Memory;
 use super::record::Unread;
-use super::set::Held;
 use crate::error::{Error, Result};
+use crate::pair::Held;
 use crate::pair::header;
 use crate::sync::Ordering;
 

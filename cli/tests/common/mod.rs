@@ -3,6 +3,8 @@
 
 #![allow(dead_code)] // each test file uses its part
 
+pub(crate) mod supervised;
+
 use std::io::{Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -81,6 +83,11 @@ impl Done {
             self.stderr
         );
         self
+    }
+
+    /// Wrong use, as clap tells it.
+    pub(crate) fn fails_usage(self) {
+        assert_eq!(self.status.code(), Some(2), "{}", self.stderr);
     }
 
     pub(crate) fn json(&self) -> serde_json::Value {

@@ -1,0 +1,168 @@
+//! `semring supervise status`, `stop`, `start` and `restart`: through the board, which the supervisor is told to look at.
+
+use std::io::{self, Write};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use semring::Error;
+use semring::heartbeat::{Board, BoardOptions, Life, Member, Place};
+use serde_json::{Value, json};
+
+use super::config::DEFAULT_BOARD;
+use super::engine::NUDGE;
+use super::notes::{Notes, Outcome, Seen};
+use super::pidfd::PidFd;
+use crate::failure::Failure;
+use crate::text::{self, Align};
+
+/// Between two looks at what the kernel does not tell.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// The board that is meant: the one that is named, the usual one, or the one of a single service, which has its name.
+pub(crate) fn find(board: Option<&str>, service: &str) -> Result<Board, Failure> {
+    let candidates = board.map_or_else(|| vec![DEFAULT_BOARD, service], |board| vec![board]);
+    for &name in &candidates {
+        match BoardOptions::new().open(name) {
+            Err(Error::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+            // Its services are others: perhaps the next one is meant.
+            Ok(found) if board.is_none() && found.place(service)?.is_none() => {}
+            Ok(found) => return Ok(found),
+        }
+    }
+    Err(not_there(format_args!("service {service} on board {}", candidates.join(" or "))))
+}
+
+/// The place of a service.
+pub(crate) fn place(board: &Board, service: &str) -> Result<Place, Failure> {
+    let missing = || format!("service {service} does not exist on board {}: see its status", board.name());
+    board.place(service)?.ok_or_else(|| Failure::new(missing()))
+}
+
+/// Tells the supervisor to look at the board; it says so itself if there is none.
+fn nudge(board: &Board) -> Result<(), Failure> {
+    let nobody = || Failure::new("noted, but no supervisor is running: the next one will do it");
+    let keeper = board.keeper()?.ok_or_else(nobody)?;
+    let process = PidFd::open(keeper).map_err(|_| nobody())?;
+    if board.keeper()? != Some(keeper) {
+        return nudge(board); // it died, and another has taken over
+    }
+    process
+        .signal(NUDGE)
+        .map_err(|error| Failure::new(format_args!("cannot tell the supervisor, process {keeper}: {error}")))
+}
+
+pub(crate) fn stop(board: &Board, service: &str, limit: Duration) -> Result<(), Failure> {
+    let place = place(board, service)?;
+    Notes(&place).set_wanted(false);
+    nudge(board)?;
+    if place.wait_for_death(limit)? { Ok(()) } else { Err(late(service, "ended", limit)) }
+}
+
+/// Starts what was stopped or is done; what runs goes on.
+pub(crate) fn start(board: &Board, service: &str, limit: Duration) -> Result<(), Failure> {
+    let place = place(board, service)?;
+    Notes(&place).set_wanted(true);
+    if place.is_alive()? { nudge(board) } else { demand(board, &place, limit) }
+}
+
+pub(crate) fn restart(board: &Board, service: &str, limit: Duration) -> Result<(), Failure> {
+    let place = place(board, service)?;
+    Notes(&place).set_wanted(true);
+    demand(board, &place, limit)
+}
+
+/// Asks for a restart, and waits for it.
+fn demand(board: &Board, place: &Place, limit: Duration) -> Result<(), Failure> {
+    let (starts, since) = (place.member()?.starts, Instant::now());
+    Notes(place).ask();
+    nudge(board)?;
+    while Notes(place).is_asked() || place.member()?.starts == starts {
+        if since.elapsed() >= limit {
+            return Err(late(place.name(), "started", limit));
+        }
+        if !Notes(place).is_asked() && matches!(Notes(place).outcome(), Outcome::NotExecuted(_)) {
+            return Err(Failure::new(format_args!("{}: {}", place.name(), Notes(place).outcome())));
+        }
+        thread::sleep(LOOK);
+    }
+    Ok(())
+}
+
+fn late(service: &str, done: &str, limit: Duration) -> Failure {
+    Failure::new(format_args!("{service} has not {done} within {limit:?}; the supervisor goes on trying"))
+}
+
+/// Who lives on a board; permission to read is enough.
+pub(crate) fn status(name: &str, json: bool) -> Result<(), Failure> {
+    // Looking does no harm, whoever created it.
+    let board = BoardOptions::new().allow_any_owner().observe(name).map_err(|error| match error {
+        Error::NotFound { .. } => not_there(format_args!("board {name}")),
+        error => error.into(),
+    })?;
+    let (members, supervisor, standbys) = (board.members()?, board.keeper()?, board.standbys()?);
+    let text = if json {
+        let services: Vec<Value> = members.iter().map(report).collect();
+        let (board, who) = (board.name(), supervisor);
+        format!(
+            "{}\n",
+            json!({ "board": board, "supervisor": who, "standbys": standbys, "services": services })
+        )
+    } else {
+        let rows: Vec<Vec<String>> = members.iter().map(row).collect();
+        let who = supervisor.map_or("nobody: start a supervisor".into(), |pid| format!("process {pid}"));
+        format!("{} is supervised by {who}\n{}", text::name(board.name()), text::table(&HEAD, &rows))
+    };
+    io::stdout().write_all(text.as_bytes()).map_err(|error| Failure::stdout(&error))
+}
+
+fn not_there(what: impl std::fmt::Display) -> Failure {
+    Failure::new(format_args!("{what} does not exist: is the supervisor running?"))
+}
+
+/// In a word.
+fn state(member: &Member) -> String {
+    match (member.life, Seen(&member.notes).is_wanted()) {
+        (Life::Dead, false) => "stopped".into(),
+        (Life::Dead, true) => "down".into(),
+        (_, false) => "stopping".into(),
+        (life, true) => life.to_string(),
+    }
+}
+
+fn report(member: &Member) -> Value {
+    let notes = Seen(&member.notes);
+    let alive = member.life != Life::Dead;
+    json!({
+        "name": member.name,
+        "state": state(member),
+        "pid": alive.then_some(member.pid),
+        "age_seconds": alive.then_some(member.age.as_secs_f64()),
+        "starts": member.starts,
+        "failures": notes.failures(),
+        "wanted": notes.is_wanted(),
+        "silence_seconds": member.silence.map(|silence| silence.as_secs_f64()),
+        "silent_seconds": (alive && member.silence.is_some()).then_some(member.silent_for.as_secs_f64()),
+        "kept": member.kept,
+        "outcome": notes.outcome().to_string(),
+    })
+}
+
+const HEAD: [(&str, Align); 6] = [
+    ("SERVICE", Align::Left),
+    ("STATE", Align::Left),
+    ("PID", Align::Right),
+    ("SINCE", Align::Right),
+    ("STARTS", Align::Right),
+    ("LAST END", Align::Left),
+];
+
+fn row(member: &Member) -> Vec<String> {
+    let alive = member.life != Life::Dead;
+    let (pid, age) = match alive {
+        true => (member.pid.to_string(), format!("{}s", member.age.as_secs())),
+        false => ("-".into(), "-".into()),
+    };
+    let outcome = if alive { String::new() } else { Seen(&member.notes).outcome().to_string() };
+    vec![text::name(&member.name), state(member), pid, age, member.starts.to_string(), outcome]
+}

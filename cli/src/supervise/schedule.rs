@@ -1,0 +1,95 @@
+//! When a periodic job is due: every so often, or by a cron expression in local time. Times are nanoseconds since 1970.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Local};
+use croner::Cron;
+use serde::Serialize;
+
+use super::units::nanos;
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Schedule {
+    Every(Duration),
+    Cron(Box<Cron>),
+}
+
+impl Schedule {
+    /// Five fields: minute, hour, day, month, day of the week.
+    pub(crate) fn cron(text: &str) -> Result<Self, String> {
+        if text.split_whitespace().count() != 5 {
+            return Err("it has not five fields".into());
+        }
+        text.parse::<Cron>().map(|cron| Schedule::Cron(Box::new(cron))).map_err(|e| e.to_string())
+    }
+
+    /// When a job that nobody has run yet is due first.
+    pub(crate) fn first(&self, now: u64) -> u64 {
+        match self {
+            Schedule::Every(_) => now,
+            Schedule::Cron(_) => self.next(now),
+        }
+    }
+
+    /// When a job that ran at `ran` is due next. An expression that is never true again: never.
+    pub(crate) fn next(&self, ran: u64) -> u64 {
+        match self {
+            Schedule::Every(interval) => ran.saturating_add(nanos(*interval)),
+            Schedule::Cron(cron) => {
+                let ran = DateTime::from_timestamp_nanos(i64::try_from(ran).unwrap_or(i64::MAX));
+                let next = cron.find_next_occurrence(&ran.with_timezone(&Local), false);
+                let nanos = next.ok().and_then(|next| next.timestamp_nanos_opt());
+                nanos.and_then(|nanos| u64::try_from(nanos).ok()).unwrap_or(u64::MAX)
+            }
+        }
+    }
+
+    /// Must the calendar be looked at now and then, because somebody may set it?
+    pub(crate) fn follows_the_calendar(&self) -> bool {
+        matches!(self, Schedule::Cron(_))
+    }
+}
+
+impl Serialize for Schedule {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Schedule::Every(interval) => format!("every {interval:?}").serialize(to),
+            Schedule::Cron(cron) => cron.as_str().serialize(to),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::TimeZone;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn local(text: &str) -> u64 {
+        let naive = chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").unwrap();
+        Local.from_local_datetime(&naive).unwrap().timestamp_nanos_opt().unwrap() as u64
+    }
+
+    #[test]
+    fn intervals_count_from_the_last_run() {
+        let schedule = Schedule::Every(Duration::from_secs(10));
+        assert_eq!((schedule.first(7), schedule.next(7)), (7, 7 + 10 * SECOND));
+        assert_eq!(schedule.next(u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn expressions_are_in_local_time() {
+        let quarters = Schedule::cron("*/15 * * * *").unwrap();
+        let start = local("2026-03-04 05:06:07");
+        assert_eq!(quarters.first(start), local("2026-03-04 05:15:00"));
+        assert_eq!(quarters.next(local("2026-03-04 05:15:00")), local("2026-03-04 05:30:00"));
+        // It ran some milliseconds after it was due: that run is not due again.
+        assert_eq!(quarters.next(local("2026-03-04 05:15:00") + 5_000_000), local("2026-03-04 05:30:00"));
+        let mondays = Schedule::cron("30 4 * * mon").unwrap();
+        assert_eq!(mondays.next(start), local("2026-03-09 04:30:00"));
+        assert!(Schedule::cron("* * * *").is_err());
+        assert!(Schedule::cron("61 * * * *").is_err());
+        assert_eq!(Schedule::cron("0 0 30 2 *").map(|never| never.next(start)).unwrap_or(u64::MAX), u64::MAX);
+    }
+}

@@ -1,0 +1,161 @@
+//! From running to down: an end of its own, or one that we bring about; and what comes after it.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use semring::heartbeat::Life;
+
+use super::{Ending, Orders, Phase, Running, Unit};
+use crate::supervise::clock::Now;
+use crate::supervise::config::Restart;
+use crate::supervise::notes::Outcome;
+use crate::supervise::pidfd::{End, PidFd};
+use crate::supervise::strays;
+use crate::supervise::units::nanos;
+
+/// How long a process that was sent KILL has before it is sent another one.
+pub(super) const AGAIN: Duration = Duration::from_secs(1);
+
+impl Unit {
+    pub(super) fn step_running(&mut self, board: &str, orders: &Orders) -> semring::Result<bool> {
+        let Phase::Running(running) = &mut self.phase else { return Ok(false) };
+        let (since, ready) = (running.since, running.ready);
+        if running.main.has_ended() {
+            let end = running.main.reap();
+            let main = running.main.pid();
+            let left = strays::find(main, end != End::Unknown, board, &self.service.name);
+            if left.is_empty() {
+                let ran = Duration::from_nanos(orders.now.steady.saturating_sub(since));
+                self.ended(Outcome::Ended(end), ran, orders.now);
+            } else {
+                let pids: Vec<String> = left.iter().map(|process| process.pid().to_string()).collect();
+                let who = pids.join(", ");
+                self.say(format_args!(
+                    "left processes behind ({who}), which end now: run it in the foreground"
+                ));
+                // It has failed, for however long it ran.
+                self.end(main, left, Some(end), Duration::ZERO, orders.now);
+            }
+            return Ok(true);
+        }
+        let reason = if !self.is_wanted(orders) {
+            if orders.ending && !orders.turn {
+                return Ok(false);
+            }
+            "ends as it was told"
+        } else if self.notes().is_asked() {
+            "restarts as it was told"
+        } else if self.is_redefined() {
+            "restarts with its new definition"
+        } else if !ready && orders.now.steady >= self.ready_by(since) {
+            "has not become ready in time: restarts"
+        } else if self.is_hung(since, orders.now)? {
+            "hangs: it has been silent for longer than it may: restarts"
+        } else {
+            return Ok(false);
+        };
+        self.say(reason);
+        let ordered = !self.is_wanted(orders) || self.notes().is_asked() || self.is_redefined();
+        if let Phase::Running(Running { main, .. }) = std::mem::replace(&mut self.phase, Phase::Down) {
+            let ran = Duration::from_nanos(orders.now.steady.saturating_sub(since));
+            self.end(main.pid(), vec![main], None, ran, orders.now);
+        }
+        if let Phase::Ending(ending) = &mut self.phase {
+            ending.ordered = ordered;
+        }
+        Ok(true)
+    }
+
+    pub(super) fn is_redefined(&self) -> bool {
+        let fingerprint = self.notes().fingerprint();
+        fingerprint != 0 && fingerprint != self.fingerprint
+    }
+
+    pub(super) fn ready_by(&self, since: u64) -> u64 {
+        self.service.ready.map_or(u64::MAX, |ready| since.saturating_add(nanos(ready)))
+    }
+
+    pub(super) fn is_hung(&self, since: u64, now: Now) -> semring::Result<bool> {
+        Ok(self.silent_at(since)? <= now.steady && self.place.member()?.life == Life::Hung)
+    }
+
+    /// When it will have been silent for too long: counted from the time when we began to look, too, so that a
+    /// supervisor that was stopped does not take its own absence for the service's.
+    pub(super) fn silent_at(&self, since: u64) -> semring::Result<u64> {
+        let Some(silence) = self.service.silence else { return Ok(u64::MAX) };
+        let member = self.place.member()?;
+        let now = Now::read().steady;
+        let heard = now.saturating_sub(nanos(member.silent_for));
+        Ok(heard.max(since).saturating_add(nanos(silence)).saturating_add(1))
+    }
+
+    /// Ends processes: TERM now, KILL when the grace is over.
+    pub(super) fn end(&mut self, main: i32, left: Vec<PidFd>, outcome: Option<End>, ran: Duration, now: Now) {
+        left.iter().for_each(|process| process.signal_group(Signal::SIGTERM));
+        // A stopped process would not notice.
+        left.iter().for_each(|process| process.signal_group(Signal::SIGCONT));
+        let kill_at = now.steady.saturating_add(nanos(self.service.grace));
+        self.phase = Phase::Ending(Ending { main, left, kill_at, ran, outcome, ordered: false });
+    }
+
+    pub(super) fn step_ending(&mut self, board: &str, orders: &Orders) -> bool {
+        let Phase::Ending(ending) = &mut self.phase else { return false };
+        let processes = std::mem::take(&mut ending.left).into_iter();
+        let (gone, left): (Vec<PidFd>, _) = processes.partition(PidFd::has_ended);
+        ending.left = left;
+        for process in gone {
+            let end = process.reap();
+            if process.pid() == ending.main {
+                ending.outcome = Some(end);
+            }
+        }
+        if ending.left.is_empty() {
+            let was_ours = ending.outcome.is_some_and(|end| end != End::Unknown);
+            ending.left = strays::find(ending.main, was_ours, board, &self.service.name);
+            ending.left.iter().for_each(|process| process.signal_group(Signal::SIGTERM));
+        }
+        if ending.left.is_empty() {
+            let (outcome, ran) = (Outcome::Ended(ending.outcome.unwrap_or(End::Unknown)), ending.ran);
+            if ending.ordered {
+                self.forgive(orders.now);
+                self.phase = Phase::Down;
+            } else {
+                self.ended(outcome, ran, orders.now);
+            }
+            return true;
+        }
+        if orders.now.steady >= ending.kill_at || orders.hurry {
+            ending.left.iter().for_each(|process| process.signal_group(Signal::SIGKILL));
+            ending.kill_at = orders.now.steady.saturating_add(nanos(AGAIN));
+            if !orders.hurry {
+                self.complain("does not end by itself: killed");
+            }
+        }
+        false
+    }
+
+    /// Nothing of it lives any more, and nobody told it to end: what comes next?
+    pub(super) fn ended(&mut self, outcome: Outcome, ran: Duration, now: Now) {
+        let notes = self.notes();
+        notes.set_outcome(outcome);
+        if matches!(self.service.restart, Restart::At(_)) {
+            self.say(outcome);
+            self.phase = Phase::Down;
+            return;
+        }
+        let failures = self.service.backoff.failures(notes.failures(), ran);
+        let delay = self.service.backoff.delay(failures);
+        notes.set_failures(failures);
+        notes.set_not_before(now.steady.saturating_add(nanos(delay)));
+        if self.is_finished() {
+            self.say(format_args!("{outcome}: done"));
+            self.phase = Phase::Done;
+        } else {
+            match delay.is_zero() {
+                true => self.say(format_args!("{outcome}: restarts")),
+                false => self.say(format_args!("{outcome}: restarts in {delay:?}")),
+            }
+            self.phase = Phase::Down;
+        }
+    }
+}
