@@ -305,3 +305,39 @@ fn a_check_names_the_services_in_their_order() {
     assert_eq!(check("").stdout, format!("{}: a, b\n", set.board).into_bytes());
     assert!(set.board().is_none());
 }
+
+/// It tried without any rest, and heeded nobody.
+#[test]
+fn who_is_asked_for_and_cannot_be_prepared_keeps_nobody_busy() {
+    let mut set = Supervised::new(&service("a", SLEEP, "log = 'a.log'"));
+    set.write("a.log.pipe", "");
+    set.supervise();
+    set.until_said("is no FIFO");
+    set.tell("restart", "a").fails(1, "could not be");
+    set.end();
+}
+
+/// A job's times are of the calendar, half a century after those of a service.
+#[test]
+fn a_job_that_becomes_a_service_starts() {
+    let job = service("a", SLEEP, "every = '1000s'").replace(SLEEP, "exit 0");
+    let mut set = Supervised::new(&job);
+    let supervisor = set.supervise();
+    set.until("the job", || set.runs("a").len() == 1 && set.alive("a").is_none());
+    set.until_said("exited with 0");
+    set.configure(&job.replace("every = '1000s'", "restart = 'always'\nbackoff = '10ms'"));
+    signal(supervisor, nix::libc::SIGHUP);
+    set.until("the service", || set.runs("a").len() >= 2);
+    set.end();
+}
+
+#[test]
+fn a_fifo_that_is_taken_away_stops_nobody() {
+    let mut set = Supervised::new(&service("a", SLEEP, "log = 'a.log'\nbackoff = '10ms'"));
+    set.supervise();
+    set.until_run("a", 1);
+    std::fs::remove_file(set.directory.join("a.log.pipe")).unwrap();
+    signal(set.alive("a").unwrap(), SIGKILL);
+    set.until_run("a", 2);
+    set.end();
+}

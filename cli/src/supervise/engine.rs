@@ -23,6 +23,8 @@ use super::units::nanos;
 
 /// The calendar may be set while we sleep: jobs look at it so often.
 const CALENDAR: u64 = 60_000_000_000;
+/// Nobody tells a sleeper that its board was removed: so often it asks.
+const BOARD: u64 = 10_000_000_000;
 /// Wakes the keeper: there is something new on the board.
 pub(crate) const NUDGE: Signal = Signal::SIGUSR1;
 
@@ -178,7 +180,7 @@ impl Engine {
     }
 
     fn wake_at(&mut self, now: Now) -> Result<u64, Error> {
-        let mut wake_at = u64::MAX;
+        let mut wake_at = now.steady.saturating_add(BOARD);
         for (i, unit) in self.units.iter().enumerate() {
             wake_at = wake_at.min(unit.wake_at(&self.orders(i, now))?);
             if matches!(&unit.service.restart, Restart::At(schedule) if schedule.follows_the_calendar()) {

@@ -61,9 +61,9 @@ impl Pump {
         Ok((writer.try_clone()?.into(), writer.into()))
     }
 
-    /// Is this the log that is wanted?
+    /// Is this the log that is wanted, and can it still be found?
     pub(crate) fn is_of(&self, log: &Log) -> bool {
-        self.log == *log
+        self.log == *log && self.fifo.exists()
     }
 
     /// Copies what is there, but no more than one chunk; whether there may be more.
@@ -135,7 +135,11 @@ impl Pump {
         self.written = 0;
         if done.is_err() {
             // It cannot be moved: rather an empty file than a full disk.
-            let _ = File::create(&self.log.path);
+            if File::create(&self.log.path).is_err() {
+                // Nor emptied (chattr +a): it grows, as if it were a new one.
+                self.begin();
+                self.written = 0;
+            }
         }
     }
 

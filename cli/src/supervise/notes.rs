@@ -67,6 +67,7 @@ impl std::fmt::Display for Outcome {
                 write!(f, "killed by {name}")
             }
             Outcome::Ended(End::Unknown) => f.write_str("ended while no parent of it lived"),
+            Outcome::NotExecuted(0) => f.write_str("could not be started"),
             Outcome::NotExecuted(errno) => {
                 write!(f, "could not be executed: {}", std::io::Error::from_raw_os_error(*errno))
             }

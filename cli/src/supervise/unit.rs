@@ -22,6 +22,9 @@ use finish::AGAIN;
 /// How soon to look again at what changes at this moment.
 const SOON: u64 = 2_000_000;
 
+/// Datagrams of a service before others have their turn: anybody may send some, and as fast as we read them.
+const DATAGRAMS: usize = 64;
+
 /// Where it stands.
 #[derive(Debug)]
 pub(crate) enum Phase {
@@ -163,7 +166,8 @@ impl Unit {
 
     /// What the service itself has said.
     pub(crate) fn listen(&mut self) {
-        while let Some(said) = self.socket.as_ref().and_then(Socket::receive) {
+        for _ in 0..DATAGRAMS {
+            let Some(said) = self.socket.as_ref().and_then(Socket::receive) else { break };
             for said in said {
                 match (said, &mut self.phase) {
                     (Said::Ready, Phase::Running(running)) if !running.ready => {

@@ -48,6 +48,7 @@ fn whole(top: Section<'_, '_>, errors: &Errors, base: &Path) -> Option<Config> {
     if let Some((_, (_, span))) = read.get(MAX_SERVICES) {
         errors.add(span.clone(), format_args!("too many services; expected at most {MAX_SERVICES}"));
     }
+    check_logs(&read, errors);
     let order = check_order(&read, errors)?;
     let mut services: Vec<Option<Service>> = read.into_iter().map(|(service, _)| service.0).collect();
     let services = order.into_iter().map(|i| services[i].take()).collect::<Option<_>>()?;
@@ -56,6 +57,20 @@ fn whole(top: Section<'_, '_>, errors: &Errors, base: &Path) -> Option<Config> {
 
 /// A service, if nothing is wrong with it, and whom it is after; its name.
 type Read = ((Option<Service>, Vec<At<String>>), At<String>);
+
+/// Two services cannot have one log: each would rotate it under the other, and take its FIFO away.
+fn check_logs(read: &[Read], errors: &Errors) {
+    let log = |read: &Read| Some(read.0.0.as_ref()?.log.as_ref()?.path.clone());
+    for (i, one) in read.iter().enumerate() {
+        let Some(path) = log(one) else { continue };
+        if let Some(other) = read[..i].iter().find(|other| log(other).as_ref() == Some(&path)) {
+            let (name, other) = (&one.1, &other.1.0);
+            let expected =
+                format_args!("log {} is that of {other:?}; expected one of its own", path.display());
+            errors.add(name.1.clone(), expected);
+        }
+    }
+}
 
 /// Who comes after whom, in an order that can be kept.
 fn check_order(read: &[Read], errors: &Errors) -> Option<Vec<usize>> {
@@ -175,6 +190,9 @@ fn log(section: &Section<'_, '_>, errors: &Errors, base: &Path) -> Option<Log> {
         let parent = path.parent().filter(|parent| parent.is_dir() && !path.is_dir());
         if parent.is_none() {
             errors.add(span, format_args!("log {} cannot be a file: no such directory", path.display()));
+        } else if path.exists() && !path.is_file() {
+            // It would be renamed when it is full: /dev/null, for all of the system.
+            errors.add(span, format_args!("log {} is not a regular file; expected one", path.display()));
         }
         path
     });

@@ -98,6 +98,17 @@ fn every_error_has_its_line() {
     assert_eq!(errors.len(), expected.len(), "{errors:#?}");
 }
 
+/// Who rotates `/dev/null` takes it from everybody; and two who rotate one file lose it.
+#[test]
+fn a_log_is_a_file_of_ones_own() {
+    let log = |log: &str| format!("command = 'true'\nlog = '{log}'\n");
+    let errors = parse(&format!("[service.a]\n{}", log("/dev/null"))).unwrap_err();
+    assert_eq!(errors, ["f.toml:3: log /dev/null is not a regular file; expected one"]);
+    let (a, b) = (log("no-such-log"), log("/tmp/no-such-log"));
+    let errors = parse(&format!("[service.a]\n{a}[service.b]\n{b}")).unwrap_err();
+    assert_eq!(errors, ["f.toml:4: log /tmp/no-such-log is that of \"a\"; expected one of its own"]);
+}
+
 #[test]
 fn syntax_circles_and_emptiness() {
     let errors = parse("a = \n[service.x\nb = ]").unwrap_err();

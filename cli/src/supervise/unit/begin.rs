@@ -81,7 +81,10 @@ impl Unit {
         let notes = self.notes();
         let Restart::At(schedule) = &self.service.restart else {
             let allowed = self.service.rate.allowed(notes.rate());
-            return notes.not_before().max(allowed).saturating_sub(now.steady);
+            // No back-off lasts longer: it is the calendar's time, of the job that this was.
+            let latest = now.steady.saturating_add(nanos(self.service.backoff.most));
+            let not_before = Some(notes.not_before()).filter(|&time| time <= latest).unwrap_or(0);
+            return not_before.max(allowed).saturating_sub(now.steady);
         };
         let ran =
             self.place.ran().map_or(0, |ran| ran.duration_since(SystemTime::UNIX_EPOCH).map_or(0, nanos));
@@ -96,6 +99,8 @@ impl Unit {
     }
 
     pub(super) fn start(&mut self, board: &str, now: Now) -> semring::Result<bool> {
+        // Answered also if it fails: who is asked again and again would try without any rest.
+        self.notes().answer();
         if let Err(error) = self.prepare(board) {
             self.not_started(&error, now);
             return Ok(true);
@@ -103,7 +108,6 @@ impl Unit {
         let output = self.pump.as_ref().map(Pump::output).transpose();
         let starts = self.place.member()?.starts as u32;
         let notes = self.notes();
-        notes.answer();
         notes.set_rate(self.service.rate.started(notes.rate(), now.steady));
         notes.set_outcome(Outcome::Begun(starts));
         let notify = self.socket.as_ref().map(Socket::name);
