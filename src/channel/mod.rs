@@ -13,6 +13,7 @@ mod header;
 mod lease;
 mod lifecycle;
 mod lock;
+mod lookout;
 mod looks;
 mod message;
 mod observer;
@@ -25,6 +26,7 @@ mod set;
 mod status;
 mod swift;
 mod typed;
+mod waiting;
 
 #[cfg(test)]
 mod fetch_tests;

@@ -1,36 +1,28 @@
-//! One producer or consumer among the participants of a channel: registering, leaving, looking after the others, and
-//! the loop around every blocking call.
+//! One producer or consumer among the participants of a channel: registering, what every call begins with, waking others,
+//! and leaving. [`waiting`](super::waiting) has the loop around every blocking call, [`lookout`](super::lookout) what it sees
+//! of the others.
 //!
 //! Generic over the end of the ring, so that both sides have one implementation: [`End`] says what differs.
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::attachment::{self, Attachment};
-use super::header::WhenNoConsumer;
 use super::lock::Lock;
 use super::pace::Pace;
 use super::recovery;
-use super::set::Snapshot;
 use crate::error::{Error, Result};
-use crate::layout::{MAX_PARTICIPANTS, record, shared};
+use crate::layout::{record, shared};
 use crate::os;
-use crate::park::{self, Look, Poll, Sleeper, Slept, Waited, Waker};
+use crate::park::{self, Look, Poll, Waker};
 use crate::ring::{CRASH_SAFE, Claim, Defect, Index, Nothing, Obstacle, Shared, Side};
 use crate::sync::{Ordering, compiler_fence, fence};
 
 /// Operations after which a participant that never blocks looks at the leases all the same.
 const CHECKUP: u64 = 256;
-/// Tombstones in a row between two looks at the clock.
-const TOMBSTONES: u32 = 256;
 /// Between two looks for which the only reason is a sleeper that does not wake.
 const SUSPICION: Duration = Duration::from_millis(1);
-/// Between two looks of a caller that polls.
-const GLANCE: Duration = Duration::from_micros(20);
-/// Limits of a sleep while somebody is midway through the slot that we need: it may be stopped, and posts nothing then.
-const MIDWAY: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(64));
 
 /// What differs between the two ends of a ring.
 pub(crate) trait End: Sized {
@@ -106,19 +98,19 @@ pub(crate) struct Participant<E: End> {
     pub(crate) met: Option<Obstacle>,
     pub(crate) cancel: Arc<AtomicBool>,
     /// Somebody of the other side was there when we came, or has been seen since.
-    seen: bool,
+    pub(super) seen: bool,
     /// Joins of the other side when we came.
-    base: u64,
+    pub(super) base: u64,
     /// The other side's change counter as we last saw it.
-    changes: u64,
+    pub(super) changes: u64,
     /// Messages so far, and with how many of them the next look at the leases is due.
-    count: u64,
-    checkup_at: u64,
+    pub(super) count: u64,
+    pub(super) checkup_at: u64,
     suspected: Instant,
-    glance_again: Instant,
-    pace: Pace,
+    pub(super) glance_again: Instant,
+    pub(super) pace: Pace,
     /// What makes this handle unusable for good.
-    broken: Option<Error>,
+    pub(super) broken: Option<Error>,
 }
 
 impl<E: End> Participant<E> {
@@ -259,14 +251,14 @@ impl<E: End> Participant<E> {
 
     /// Reports that the other side is gone, and makes the next call look again: it must not report anything else before
     /// somebody joins.
-    fn disconnected(&mut self) -> Stop {
+    pub(super) fn disconnected(&mut self) -> Stop {
         self.checkup_at = 0;
         Stop::Disconnected
     }
 
     /// Reports that something is wrong with the channel, and makes the next call look again: what is removed, say, must
     /// not deliver another message because it is still in memory.
-    fn failed(&mut self, e: Error) -> Stop {
+    pub(super) fn failed(&mut self, e: Error) -> Stop {
         self.checkup_at = 0;
         Stop::Failed(e)
     }
@@ -280,7 +272,7 @@ impl<E: End> Participant<E> {
     }
 
     /// What became of an attempt: what it wanted, nothing yet, or a ring that is beyond use.
-    fn tried<T>(&mut self, attempt: Result<T, Nothing>) -> Result<Option<T>, Stop> {
+    pub(super) fn tried<T>(&mut self, attempt: Result<T, Nothing>) -> Result<Option<T>, Stop> {
         match attempt {
             Ok(done) => Ok(Some(done)),
             Err(Nothing::Corrupt(Defect { what, found, rule, at })) => {
@@ -290,117 +282,9 @@ impl<E: End> Participant<E> {
         }
     }
 
-    /// May a call go on that has met so many tombstones and no message? There may be any number of them; a few say
-    /// nothing about what is behind them.
-    #[cold]
-    pub(crate) fn still(&self, patience: Patience, skipped: u32) -> Result<(), Stop> {
-        if skipped % TOMBSTONES != 0 {
-            return Ok(());
-        }
-        if self.cancel.load(std::sync::atomic::Ordering::Acquire) {
-            return Err(Stop::Failed(Error::Cancelled));
-        }
-        match patience.deadline() {
-            Some(deadline) if Instant::now() >= deadline => Err(Stop::TimedOut),
-            _ => Ok(()),
-        }
-    }
-
-    /// Goes on after a first `attempt` that failed with `nothing`: tries until it succeeds or patience ends.
-    #[cold]
-    pub(crate) fn wait_for<T>(
-        &mut self,
-        patience: Patience,
-        nothing: Nothing,
-        mut attempt: impl FnMut(&mut Self) -> Result<T, Nothing>,
-    ) -> Result<T, Stop> {
-        self.tried::<T>(Err(nothing))?;
-        let mut attempt = move |this: &mut Self| {
-            let outcome = attempt(this);
-            this.tried(outcome)
-        };
-        if matches!(patience, Patience::None) {
-            return self.glance(attempt);
-        }
-        let channel = Arc::clone(&self.channel);
-        let me = self.me;
-        let mut limit = MIDWAY.0;
-        loop {
-            // After a spin in vain too: a glance may miss what a claim finds, and going to sleep costs much more.
-            self.pace.spin(self.count, || self.end.glance(self.channel.mem()));
-            if let Some(done) = attempt(self)? {
-                return Ok(done);
-            }
-            let asleep = Instant::now();
-            let mut waiting =
-                Waiting { participant: self, patience, limit, busy: false, barrier: Cell::new(None) };
-            let waited = park::wait(channel.mem(), me, E::SIDE, &mut waiting);
-            limit = waiting.limit;
-            let waited = waited.map_err(|e| self.failed(e))?;
-            self.pace.slept(asleep.elapsed());
-            match waited {
-                Waited::Retry => {}
-                Waited::Gone => return Err(self.disconnected()),
-                Waited::TimedOut => return attempt(self)?.ok_or(Stop::TimedOut),
-                Waited::Cancelled => {
-                    // Whoever gives up although something is there passes the wake-up on.
-                    if self.end.poll(channel.mem()) == Poll::Ready {
-                        self.wake(E::SIDE);
-                    }
-                    return Err(Stop::Failed(Error::Cancelled));
-                }
-            }
-            if let Some(done) = attempt(self)? {
-                return Ok(done);
-            }
-            // Whatever made us try again without sleeping, the caller's time limit and canceller hold.
-            if patience.deadline().is_some_and(|deadline| Instant::now() >= deadline) {
-                return Err(Stop::TimedOut);
-            }
-            if self.cancel.load(std::sync::atomic::Ordering::Acquire) {
-                return Err(Stop::Failed(Error::Cancelled));
-            }
-        }
-    }
-
-    /// Goes on where an attempt in one go has stopped: with what it claimed, or by waiting for something to claim. None if it
-    /// was not even made.
-    pub(crate) fn overcome(&mut self, patience: Patience) -> Result<Option<Claim>, Stop> {
-        let Some(obstacle) = self.met.take() else { return Ok(None) };
-        self.count(1);
-        let claim = match obstacle {
-            Obstacle::Claimed(claim) => claim,
-            Obstacle::Nothing(nothing) => {
-                self.wait_for(patience, nothing, |p| E::claim_one(&mut p.end, &p.mem))?
-            }
-        };
-        self.chain();
-        Ok(Some(claim))
-    }
-
-    /// What a call that does not wait does when nothing is there: now and then, so that polling stays cheap, it
-    /// looks whether the other side is gone or somebody needs repair.
-    fn glance<T>(
-        &mut self,
-        mut attempt: impl FnMut(&mut Self) -> Result<Option<T>, Stop>,
-    ) -> Result<T, Stop> {
-        let now = Instant::now();
-        if now < self.glance_again && !self.end.gifts(&self.channel, self.me) {
-            return Err(Stop::WouldBlock);
-        }
-        self.glance_again = now + GLANCE;
-        self.end.before_sleep(self.channel.mem());
-        let (look, _) = self.look_around(false).map_err(|e| self.failed(e))?;
-        if let Some(done) = attempt(self)? {
-            return Ok(done);
-        }
-        match (look, self.end.poll(self.channel.mem())) {
-            (Look::Gone, Poll::Nothing) if !self.end.gifts(&self.channel, self.me) => {
-                Err(self.disconnected())
-            }
-            (Look::Gone, _) if E::SIDE == Side::Producers => Err(self.disconnected()),
-            _ => Err(Stop::WouldBlock),
-        }
+    /// Has the caller's canceller ended its calls?
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancel.load(std::sync::atomic::Ordering::Acquire)
     }
 
     /// Wakes sleepers of a side after a publication.
@@ -438,53 +322,6 @@ impl<E: End> Participant<E> {
         if self.end.poll(self.channel.mem()) == Poll::Ready {
             self.wake(E::SIDE);
         }
-    }
-
-    /// One snapshot of the leases and what follows from it; and whether LOCK was found taken.
-    fn look_around(&mut self, drain: bool) -> Result<(Look, bool)> {
-        let channel = Arc::clone(&self.channel);
-        let mut sight = Sight::of(&channel, E::SIDE)?;
-        let tokens = sight.snapshot.tokens(self.me);
-        if drain && tokens > 0 {
-            channel.set.drain(self.me, tokens)?;
-            // Whatever they told may be newer than the words, and nobody will tell it again.
-            sight = Sight::of(&channel, E::SIDE)?;
-        }
-        let Sight { joined, observed, snapshot } = sight;
-        channel.check_live().inspect_err(|e| {
-            if matches!(e, Error::Corrupt { .. }) {
-                self.broken = Some(e.clone());
-            }
-        })?;
-        let alive = snapshot.alive();
-        recovery::mark_dead_sleepers(&channel, &observed, alive);
-        let mut busy = !snapshot.unlocked();
-        if self.end.needs_repair(&channel, self.me, alive) {
-            if channel.set.try_lock()? {
-                // A fresh look under the lock: others may have repaired and registered since.
-                let changed =
-                    channel.set.snapshot().map(|now| self.end.repair(&channel, self.me, now.alive()));
-                channel.set.unlock_participant()?;
-                if changed? {
-                    return Ok((Look::Repaired, false));
-                }
-            } else {
-                busy = true;
-            }
-        }
-        Ok((self.judge(&snapshot, joined, busy), busy))
-    }
-
-    /// Is the other side gone?
-    fn judge(&mut self, snapshot: &Snapshot, joined: u64, busy: bool) -> Look {
-        if snapshot.count(E::SIDE.other()) > 0 {
-            self.seen = true;
-            return Look::Wait;
-        }
-        let waits =
-            E::SIDE == Side::Producers && self.channel.header.when_no_consumer == WhenNoConsumer::Wait;
-        let has_been_there = self.seen || joined != self.base;
-        if has_been_there && !busy && !waits { Look::Gone } else { Look::Wait }
     }
 
     /// Leaves now. Idempotent through `Drop`.
@@ -526,104 +363,5 @@ impl Waker for Attachment {
         } else {
             compiler_fence(Ordering::SeqCst); // SYNC(sleep-barrier): the sleeper's membarrier does the rest
         }
-    }
-}
-
-/// What a participant can see of the others.
-struct Sight {
-    joined: u64,
-    observed: [u64; MAX_PARTICIPANTS],
-    snapshot: Snapshot,
-}
-
-impl Sight {
-    fn of(channel: &Attachment, side: Side) -> Result<Self> {
-        Ok(Self {
-            // Joins before the snapshot: a join that we see and whose lock is free in the snapshot is complete, or dead.
-            joined: channel.joins(side.other()).load(Ordering::Acquire), // SYNC(joins)
-            // Park words before the leases too: a mark must hit the sleep of the one who is dead, not of its successor.
-            observed: recovery::observe_sleepers(channel),
-            snapshot: channel.set.snapshot()?,
-        })
-    }
-}
-
-/// A participant inside a blocking call.
-struct Waiting<'a, E: End> {
-    participant: &'a mut Participant<E>,
-    patience: Patience,
-    /// Of the next sleep while somebody is midway.
-    limit: Duration,
-    /// The look found LOCK taken: its holder posts everybody when it is done.
-    busy: bool,
-    /// Why the barrier failed; without it we must not sleep.
-    barrier: Cell<Option<Error>>,
-}
-
-impl<E: End> Waker for Waiting<'_, E> {
-    fn post(&self, who: u64) {
-        self.participant.channel.post(who);
-    }
-
-    fn publisher_barrier(&self) {
-        self.participant.channel.publisher_barrier();
-    }
-}
-
-impl<E: End> Sleeper for Waiting<'_, E> {
-    type Error = Error;
-
-    fn poll(&mut self) -> Poll {
-        let Participant { end, channel, me, .. } = &*self.participant;
-        match end.poll(channel.mem()) {
-            // A gift that came after our look: the giver did not see us sleeping.
-            poll if poll != Poll::Ready && !self.busy && end.gifts(channel, *me) => Poll::Ready,
-            poll => poll,
-        }
-    }
-
-    fn look(&mut self) -> Result<Look> {
-        let participant = &mut *self.participant;
-        // Only with something to tell: where both sides sleep, each would wake the other for ever.
-        if participant.end.before_sleep(participant.channel.mem()) {
-            participant.wake(E::SIDE.other());
-        }
-        let (look, busy) = participant.look_around(true)?;
-        self.busy = busy;
-        Ok(look)
-    }
-
-    fn sleeper_barrier(&self) {
-        if self.participant.channel.fences() {
-            fence(Ordering::SeqCst); // SYNC(sleep-barrier)
-        } else if let Err(e) = os::process::membarrier() {
-            self.barrier.set(Some(Error::Os(e)));
-        }
-    }
-
-    fn sleep(&mut self, limited: bool) -> Result<Slept> {
-        if let Some(e) = self.barrier.take() {
-            return Err(e);
-        }
-        let deadline = self.patience.deadline();
-        let mut limit = self.participant.channel.recheck.0;
-        if limited {
-            limit = Some(limit.map_or(self.limit, |recheck| recheck.min(self.limit)));
-            self.limit = (self.limit * 2).min(MIDWAY.1);
-        }
-        let soon = limit.and_then(|limit| Instant::now().checked_add(limit));
-        let until = [deadline, soon].into_iter().flatten().min();
-        let cancel = Arc::clone(&self.participant.cancel);
-        let interrupted = || cancel.load(std::sync::atomic::Ordering::Acquire);
-        let waited = self.participant.channel.set.sleep(self.participant.me, until, &interrupted)?;
-        let over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-        match waited {
-            os::sem::Waited::TimedOut if over => Ok(Slept::TimedOut),
-            _ => Ok(Slept::Woken),
-        }
-    }
-
-    fn cancelled(&self) -> bool {
-        self.participant.cancel.load(std::sync::atomic::Ordering::Acquire)
     }
 }
