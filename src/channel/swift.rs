@@ -30,7 +30,7 @@ pub(super) struct Taken {
 
 impl Taken {
     #[inline(always)]
-    fn new(found: &Found) -> Self {
+    pub(super) fn new(found: &Found) -> Self {
         let meta = u64::from(found.len) | u64::from(found.tag) << 32;
         Taken { meta, attempt: NonZeroU32::new(found.attempt).unwrap_or(NonZeroU32::MIN) }
     }
@@ -46,15 +46,20 @@ impl From<Taken> for Received {
 
 impl Producer {
     /// Sends a message. False if it takes more than that; nothing was sent then.
-    #[inline]
+    #[inline(always)]
     pub(super) fn send_swiftly(&mut self, tag: u32, data: &[u8]) -> bool {
         match self.participant.end {
             Sender::Spsc(_) => self.send_by::<spsc::Sender>(tag, data),
-            Sender::Mpmc(_) => self.send_by::<mpmc::Sender>(tag, data),
+            Sender::Mpmc(_) => self.send_mpmc(tag, data),
         }
     }
 
     #[inline(never)]
+    fn send_mpmc(&mut self, tag: u32, data: &[u8]) -> bool {
+        self.send_by::<mpmc::Sender>(tag, data)
+    }
+
+    #[inline(always)]
     fn send_by<S: Sends>(&mut self, tag: u32, data: &[u8]) -> bool {
         let mem = self.participant.mem;
         if !self.participant.undisturbed() || data.len() > mem.geometry().message_size() {
@@ -95,32 +100,34 @@ impl Producer {
 
 impl Consumer {
     /// Receives a message into a buffer. `None` if it takes more than that; no message was received then.
-    #[inline]
+    #[inline(always)]
     pub(super) fn recv_swiftly(&mut self, buffer: &mut [u8]) -> Option<Taken> {
         match self.participant.end {
             Receiver::Spsc(_) => self.recv_by::<spsc::Receiver>(buffer),
-            Receiver::Mpmc(_) => self.recv_by::<mpmc::Receiver>(buffer),
+            Receiver::Mpmc(_) => self.recv_mpmc(buffer),
         }
     }
 
     #[inline(never)]
+    fn recv_mpmc(&mut self, buffer: &mut [u8]) -> Option<Taken> {
+        self.recv_by::<mpmc::Receiver>(buffer)
+    }
+
+    #[inline(always)]
     fn recv_by<R: Receives>(&mut self, buffer: &mut [u8]) -> Option<Taken> {
         let mem = self.participant.mem;
-        let short = buffer.len() < mem.geometry().message_size();
-        if short || self.participant.channel.header.scrub || !self.participant.undisturbed() {
+        if buffer.len() < self.swift_buffer || !self.participant.undisturbed() {
             return None;
         }
-        let end = R::of(&mut self.participant.end)?;
-        let mut claim = end.claim_one(&mem)?;
-        match end.look(&mem, &mut claim) {
-            // False, and nothing copied, if it is longer than a message can be.
-            Some(found) if copy(&mem, claim.position(), &found, buffer) => {
-                end.release(&mem, &mut claim);
+        match R::of(&mut self.participant.end)?.take(&mem) {
+            Ok((mut claim, found)) if copy(&mem, claim.position(), &found, buffer) => {
+                R::of(&mut self.participant.end)?.release(&mem, &mut claim);
                 self.participant.count(1);
                 self.participant.wake(Side::Producers);
                 Some(Taken::new(&found))
             }
-            _ => self.met(claim),
+            Ok((claim, _)) | Err(Some(claim)) => self.met(claim),
+            Err(None) => None,
         }
     }
 
@@ -139,15 +146,14 @@ impl Consumer {
         if !self.participant.undisturbed() {
             return None;
         }
-        let end = R::of(&mut self.participant.end)?;
-        let mut claim = end.claim_one(&mem)?;
-        match end.look(&mem, &mut claim) {
-            Some(found) if found.len as usize <= mem.geometry().message_size() => {
+        match R::of(&mut self.participant.end)?.take(&mem) {
+            Ok((claim, found)) if found.len as usize <= mem.geometry().message_size() => {
                 self.participant.count(1);
                 self.participant.pending = Some(claim);
                 Some(Taken::new(&found))
             }
-            _ => self.met(claim),
+            Ok((claim, _)) | Err(Some(claim)) => self.met(claim),
+            Err(None) => None,
         }
     }
 
@@ -159,6 +165,7 @@ impl Consumer {
     }
 }
 
+/// Copies a message into a buffer with room for any; false, and nothing copied, if it is longer than one can be.
 #[inline(always)]
 fn copy(mem: &Shared, position: u64, found: &Found, buffer: &mut [u8]) -> bool {
     buffer.get_mut(..found.len as usize).is_some_and(|bytes| mem.read_payload_into(position, 0, bytes))

@@ -42,13 +42,13 @@ impl<const CONSUMES: bool> End<CONSUMES> {
     /// How many slots from `position` on can be claimed, up to `want`.
     #[inline(always)]
     fn claimable(&mut self, shared: &Shared, position: u64, want: u32) -> u32 {
-        let known = ahead(self.frontier, position);
+        let known = ahead(self.frontier, position) as u64;
         // A frontier that the cursor has overtaken, or one from another age of the ring, says nothing.
-        let known = if (0..=shared.geometry().capacity() as i64).contains(&known) { known } else { 0 };
-        if known >= i64::from(want) {
+        let known = if known <= shared.geometry().capacity() { known } else { 0 };
+        if known >= u64::from(want) {
             return want;
         }
-        self.scan(&shared.aside(), position, known as u64, want)
+        self.scan(&shared.aside(), position, known, want)
     }
 
     #[inline(never)]

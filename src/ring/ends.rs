@@ -14,8 +14,9 @@ pub(crate) trait Sends: Sized {
 /// A consumer's end of one kind of ring, likewise.
 pub(crate) trait Receives: Sized {
     fn of(either: &mut Receiver) -> Option<&mut Self>;
-    /// Claims a message that was not adopted, in a single attempt. `None` if that takes more; what, the next claim says.
-    fn claim_one(&mut self, shared: &Shared) -> Option<Claim>;
+    /// Claims a message, in a single attempt, and begins its first delivery. `Err` if that takes more: a claim that is to be
+    /// completed by steps, or none; what is in its way, the next claim says.
+    fn take(&mut self, shared: &Shared) -> Result<(Claim, Found), Option<Claim>>;
     /// As [`Receiver::look`].
     fn look(&mut self, shared: &Shared, claim: &mut Claim) -> Option<Found>;
     /// As [`Receiver::release`].

@@ -70,8 +70,8 @@ impl Sender {
         // SYNC(ready): whoever sees the stamp sees the message; whoever reuses the slot comes after our writes.
         let order = unless("ready not released", Ordering::Release);
         shared.stamp(claim.position).store(stamp.bits(), order);
-        self.end.open = self.end.open.saturating_sub(1);
         claim.advance(self.end.me.into());
+        self.end.open = claim.len;
     }
 
     pub(crate) fn clean(&mut self, shared: &Shared) -> bool {
@@ -209,16 +209,16 @@ impl Receiver {
         // SYNC(free): our reads of the message come before the next producer's writes.
         let order = unless("free not released", Ordering::Release);
         shared.stamp(claim.position).store(stamp.bits(), order);
-        self.0.open = self.0.open.saturating_sub(1);
         claim.advance(self.0.me.into());
+        self.0.open = claim.len;
     }
 
     /// The message of a claim that is not adopted; `None` for a tombstone.
     #[inline(always)]
     fn look_at_fresh(&self, shared: &Shared, claim: &Claim) -> Option<Found> {
-        // The frontier acquired this stamp; only recovery after our death changes it.
+        // The frontier acquired this stamp, READY or VOID; only recovery after our death changes it.
         let stamp = Stamp::from_bits(shared.stamp(claim.position).load(Ordering::Relaxed));
-        (!stamp.is(claim.position, Phase::Void)).then(|| Found::read(shared, claim.position, 1))
+        (stamp.phase() != Phase::Void).then(|| Found::read(shared, claim.position, 1))
     }
 
     #[cold]
@@ -298,9 +298,16 @@ impl Receives for Receiver {
     }
 
     #[inline(always)]
-    fn claim_one(&mut self, shared: &Shared) -> Option<Claim> {
+    fn take(&mut self, shared: &Shared) -> Result<(Claim, Found), Option<Claim>> {
         // What is adopted comes first, and a claim that was forgotten.
-        if self.is_encumbered(shared) { None } else { self.0.claim_one(shared) }
+        if self.is_encumbered(shared) {
+            return Err(None);
+        }
+        let claim = self.0.claim_one(shared).ok_or(None)?;
+        match self.look_at_fresh(shared, &claim) {
+            Some(found) => Ok((Claim { attempt: 1, ..claim }, found)),
+            None => Err(Some(claim)),
+        }
     }
 
     #[inline(always)]

@@ -128,7 +128,9 @@ impl Shared {
     /// otherwise waits for the other side's processor to give up one line after the other.
     #[inline(always)]
     pub(crate) fn prefetch_for_write(&self, position: u64) {
-        self.lines(position).for_each(|line| prefetch_for_write(self.pointer(line)));
+        let slot = self.geometry.slot(position);
+        prefetch_for_write(self.pointer(slot));
+        self.each_further_line(slot, |line| prefetch_for_write(self.pointer(line)));
     }
 
     /// Likewise for a slot that is READY and to be received soon: its first line to be written, when it is freed; the
@@ -142,24 +144,30 @@ impl Shared {
     /// Likewise where nothing is written when it is freed.
     #[inline(always)]
     pub(crate) fn prefetch_message(&self, position: u64) {
-        self.lines(position).for_each(|line| prefetch(self.pointer(line)));
+        prefetch(self.pointer(self.geometry.slot(position)));
+        self.prefetch_rest(position);
     }
 
     /// The rest of a message in a slot whose first line is here.
     #[inline(always)]
     pub(crate) fn prefetch_rest(&self, position: u64) {
-        self.lines(position).skip(1).for_each(|line| prefetch(self.pointer(line)));
+        self.each_further_line(self.geometry.slot(position), |line| prefetch(self.pointer(line)));
     }
 
-    /// Where the lines of a slot begin, the first eight at most: what follows in order, the hardware asks for by itself.
+    /// Where the lines of a slot begin but the first, up to the eighth: what follows in order, the hardware asks for by itself.
     #[inline(always)]
-    fn lines(&self, position: u64) -> impl Iterator<Item = usize> {
-        let slot = self.geometry.slot(position);
-        let bytes = (slot::PAYLOAD + self.geometry.message_size()).min(MOST_LINES * PREFETCH_LINE);
-        (slot..slot + bytes).step_by(PREFETCH_LINE)
+    fn each_further_line(&self, slot: usize, ask: impl Fn(usize)) {
+        if slot::PAYLOAD + self.geometry.message_size() > PREFETCH_LINE {
+            ask(slot + PREFETCH_LINE);
+            if self.has_wide_slots() {
+                let bytes = (slot::PAYLOAD + self.geometry.message_size()).min(MOST_LINES * PREFETCH_LINE);
+                (2 * PREFETCH_LINE..bytes).step_by(PREFETCH_LINE).for_each(|line| ask(slot + line));
+            }
+        }
     }
 
     /// Whether a slot has more than two lines.
+    #[inline(always)]
     pub(crate) fn has_wide_slots(&self) -> bool {
         slot::PAYLOAD + self.geometry.message_size() > 2 * PREFETCH_LINE
     }

@@ -138,22 +138,23 @@ impl Sends for Sender {
         if claim.len == 0 {
             return;
         }
-        shared.set_meta(self.tail, pack_meta(len, tag));
-        shared.prefetch_for_write(self.tail.wrapping_add(self.ahead));
+        let position = claim.position;
+        shared.set_meta(position, pack_meta(len, tag));
+        shared.prefetch_for_write(position.wrapping_add(self.ahead));
         if probe::mutant("spsc: tail stored before the stamp") {
-            shared.word(at::TAIL).store(self.tail.wrapping_add(1), Ordering::Release);
+            shared.word(at::TAIL).store(position.wrapping_add(1), Ordering::Release);
         }
         probe::step();
         // SYNC(ready): whoever sees the stamp sees the message.
         let order = unless("spsc: ready not released", Ordering::Release);
-        shared.stamp(self.tail).store(ready(self.tail).bits(), order);
-        self.tail = self.tail.wrapping_add(1);
+        shared.stamp(position).store(ready(position).bits(), order);
+        claim.advance(Owner::NOBODY);
+        self.tail = claim.position;
         probe::step();
         // SYNC(tail): never ahead of the stamp, or a successor would leave a gap.
         if CRASH_SAFE {
-            shared.word(at::TAIL).store(self.tail, Ordering::Release);
+            shared.word(at::TAIL).store(claim.position, Ordering::Release);
         }
-        claim.advance(Owner::NOBODY);
     }
 }
 
@@ -168,8 +169,8 @@ pub(crate) struct Receiver {
     /// FREE is an eighth of a lap, `lag`, behind it, and to be moved when the head is here.
     publish_at: u64,
     lag: u64,
-    /// Deliveries of the message at the head that were started.
-    started: u32,
+    /// What IN_HAND says.
+    in_hand: InHand,
 }
 
 impl Receiver {
@@ -177,7 +178,7 @@ impl Receiver {
         // The former consumer's stores are ordered by its lease and LOCK.
         let head = shared.word(at::HEAD).load(Ordering::Relaxed);
         let in_hand = InHand::from_bits(shared.word(at::IN_HAND).load(Ordering::Relaxed));
-        let started = if probe::mutant("spsc: hand forgotten") { 0 } else { in_hand.attempts(head) };
+        let in_hand = if probe::mutant("spsc: hand forgotten") { InHand::from_bits(0) } else { in_hand };
         let lag = (shared.geometry().capacity() / 8).max(1);
         // SYNC(free): as in `publish_free`.
         shared.word(at::FREE).store(head, Ordering::Release);
@@ -188,7 +189,7 @@ impl Receiver {
             ahead: slots_ahead(shared, AHEAD),
             publish_at: head.wrapping_add(lag),
             lag,
-            started,
+            in_hand,
         }
     }
 
@@ -250,6 +251,19 @@ impl Receiver {
             || shared.stamp(self.head).load(Ordering::Acquire) == ready(self.head).bits()
     }
 
+    /// Notes that a delivery of the message at the head is started.
+    #[inline(always)]
+    fn start(&mut self, shared: &Shared, position: u64, attempt: u32) {
+        self.in_hand = InHand::new(position, attempt);
+        probe::step();
+        // Own line, read by a successor only.
+        if CRASH_SAFE {
+            shared.word(at::IN_HAND).store(self.in_hand.bits(), Ordering::Relaxed);
+        }
+        // A kill is like a signal: it needs the store in this place of the program, not in a peer's view.
+        compiler_fence(Ordering::SeqCst);
+    }
+
     /// What is left stays where it is. IN_HAND remembers that the delivery of the first was started.
     pub(crate) fn give_back(&mut self, _shared: &Shared, claim: &mut Claim) {
         claim.len = 0;
@@ -276,8 +290,13 @@ impl Receives for Receiver {
     }
 
     #[inline(always)]
-    fn claim_one(&mut self, shared: &Shared) -> Option<Claim> {
-        (self.known(shared, 1) != 0).then(|| fresh(self.head, 1))
+    fn take(&mut self, shared: &Shared) -> Result<(Claim, Found), Option<Claim>> {
+        let position = self.head;
+        if self.known(shared, 1) == 0 || self.in_hand.is_of(position) {
+            return Err(None);
+        }
+        self.start(shared, position, 1);
+        Ok((Claim { attempt: 1, ..fresh(position, 1) }, Found::read(shared, position, 1)))
     }
 
     #[inline(always)]
@@ -286,20 +305,10 @@ impl Receives for Receiver {
             return None;
         }
         if claim.attempt == 0 {
-            let (attempt, in_hand) = match self.started {
-                0 => (1, InHand::new(self.head, 1)), // mostly, and all but computed at compile time
-                n => ((n + 1).min(InHand::MOST), InHand::new(self.head, n + 1)),
-            };
-            (self.started, claim.attempt) = (attempt, attempt);
-            probe::step();
-            // Own line, read by a successor only.
-            if CRASH_SAFE {
-                shared.word(at::IN_HAND).store(in_hand.bits(), Ordering::Relaxed);
-            }
-            // A kill is like a signal: it needs the store in this place of the program, not in a peer's view.
-            compiler_fence(Ordering::SeqCst);
+            claim.attempt = (self.in_hand.attempts(claim.position) + 1).min(InHand::MOST);
+            self.start(shared, claim.position, claim.attempt);
         }
-        Some(Found::read(shared, self.head, claim.attempt))
+        Some(Found::read(shared, claim.position, claim.attempt))
     }
 
     #[inline(always)]
@@ -307,17 +316,17 @@ impl Receives for Receiver {
         if claim.len == 0 {
             return;
         }
-        self.head = self.head.wrapping_add(1);
-        self.started = 0;
+        claim.advance(Owner::NOBODY);
+        let head = claim.position;
+        self.head = head;
         probe::step();
         // SYNC(free-exact): our reads of the message come before the producer's next writes to its slot.
         let order = unless("spsc: head not released", Ordering::Release);
-        shared.word(at::HEAD).store(self.head, order);
-        claim.advance(Owner::NOBODY);
-        if self.frontier.wrapping_sub(self.head) > self.ahead {
-            shared.prefetch_message(self.head.wrapping_add(self.ahead));
+        shared.word(at::HEAD).store(head, order);
+        if self.frontier.wrapping_sub(head) > self.ahead {
+            shared.prefetch_message(head.wrapping_add(self.ahead));
         }
-        if self.head == self.publish_at {
+        if head == self.publish_at {
             self.publish_free(shared);
         }
     }
