@@ -121,6 +121,12 @@ impl Set {
         Ok(waited.map_err(lost)? == Waited::Done)
     }
 
+    /// Processes that need it: who lives on it, who keeps it, who waits to.
+    pub(crate) fn users(&self) -> Result<u32> {
+        let alive = self.leases(MAX_PLACES)?.into_iter().filter(|&alive| alive).count();
+        Ok(alive as u32 + u32::from(self.keeper()?.is_some()) + self.standbys()?)
+    }
+
     /// All leases, at one moment.
     pub(crate) fn leases(&self, places: usize) -> Result<Vec<bool>> {
         let mut values = vec![0; self.id.len()];
