@@ -32,7 +32,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use semring::daemon::Stream;
 
 use crate::background::{self, BackgroundOptions};
@@ -46,10 +46,11 @@ use events::Events;
 /// rate limit. They need no code of ours. Their state is in shared memory, and each holds a lease that the kernel takes back
 /// when it dies: a supervisor that is killed is replaced, by a second one that waits for it or by hand, and no service is
 /// lost, doubled or restarted needlessly. SIGHUP reads the configuration again; SIGTERM and SIGINT end everything in order, a
-/// second one at once. The words of a configuration are in examples/never-stops/services.toml.
+/// second one at once. docs/tools.md has every key of a configuration.
 #[derive(Args)]
 #[command(
     args_conflicts_with_subcommands = true,
+    group = ArgGroup::new("what").required(true).args(["config", "name"]),
     after_help = "\
 Examples:
   semring supervise --config services.toml              and once more, as a standby
@@ -64,7 +65,7 @@ pub(crate) struct Supervise {
     action: Option<Action>,
 
     /// The services, in TOML
-    #[arg(long, value_name = "FILE", required_unless_present = "name", conflicts_with = "name")]
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
     /// Only check the configuration: say what is wrong with it, or in which order its services start
@@ -164,12 +165,9 @@ impl Supervise {
 
     fn configuration(&self) -> Result<Config, Failure> {
         match (&self.config, &self.name) {
-            (Some(file), _) => config::read(file).map_err(|errors| {
-                errors.iter().for_each(|error| eprintln!("semring: {error}"));
-                Failure::new(format_args!(
-                    "{} in the configuration: nothing was started",
-                    count(errors.len())
-                ))
+            (Some(file), _) => config::read(file).map_err(|faults| {
+                let errors = count(faults.len());
+                Failure::faults(format_args!("{errors} in the configuration: nothing was started"), faults)
             }),
             (None, name) => {
                 let name = name.as_deref().filter(|name| semring::heartbeat::is_name(name));

@@ -1,9 +1,12 @@
 //! What is to be supervised, and how: the configuration once it is known to be right. `read` makes it from a file,
-//! `section` looks at one table of that.
+//! `section` looks at one table of that, `together` at all services; `errors` and `value` put what is wrong into words.
 
+mod errors;
 mod program;
 mod read;
 mod section;
+mod together;
+mod value;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
