@@ -255,7 +255,7 @@ fn foreign_objects_go_only_as_foreign() {
     };
     let (segment, set) = make();
     for arguments in [vec!["rm", key], vec!["rm", "--yes", key], vec!["rm", "--key", key, "--yes"]] {
-        run(semring(arguments)).fails(1, "not ours");
+        run(semring(arguments)).fails(1, "leads to something else");
     }
     run(semring(["rm", "--foreign", "--key", key])).fails(1, "nothing was removed");
     assert!(segment.status().is_ok() && set.status().is_ok());

@@ -25,9 +25,6 @@ const KEEPER: u16 = 2;
 const FIXED: usize = 3;
 const MOST: usize = FIXED + MAX_PLACES;
 
-/// Other numbers than a channel's or a table's.
-const STAGES: Stages = Stages { building: 0x1f85, ready: 0x52cb };
-
 /// A set that was verified to be a board's.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Set {
@@ -36,7 +33,7 @@ pub(crate) struct Set {
 
 impl pair::Set for Set {
     type Lock = Held;
-    const STAGES: Stages = STAGES;
+    const STAGES: Stages = Stages::BOARD;
 
     fn verify(id: i32, name: &str, trusted: impl Fn(u32) -> bool) -> Result<Self> {
         pair::verify::<MOST>(id, name, trusted, |nsems| nsems > FIXED, oddity).map(|id| Set { id })
@@ -138,7 +135,7 @@ impl Set {
 /// What gives a foreign set away; `None` if everything is as one of ours could be.
 fn oddity(values: &[u16]) -> Option<String> {
     let [ident, rest @ ..] = values else { return Some("too small".into()) };
-    let Some(stage) = STAGES.stage(*ident) else { return Some(format!("its first semaphore is {ident:#x}")) };
+    let Some(stage) = Set::STAGES.stage(*ident) else { return Some(Stages::other(*ident)) };
     let [lock, others @ ..] = rest else { return Some("too small".into()) };
     let most = u16::from(stage != Stage::New);
     match others.iter().find(|&&value| value > most) {

@@ -66,16 +66,17 @@ const HEAD: [(&str, Align); 7] = [
 
 fn row(member: &Member) -> Vec<String> {
     let seconds = |time: Duration| format!("{}s", time.as_secs());
-    let silent = match (member.life, member.silence) {
-        (Life::Dead, _) | (_, None) => "-".into(),
-        (_, Some(most)) => format!("{} of {most:?}", seconds(member.silent_for)),
+    let (since, silent) = match (member.life, member.silence) {
+        (Life::Dead, _) => ("-".into(), "-".into()),
+        (_, None) => (seconds(member.age), "-".into()),
+        (_, Some(most)) => (seconds(member.age), format!("{} of {most:?}", seconds(member.silent_for))),
     };
     vec![
         member.place.to_string(),
         text::name(&member.name),
         member.pid.to_string(),
         member.life.to_string(),
-        seconds(member.age),
+        since,
         silent,
         member.starts.to_string(),
     ]

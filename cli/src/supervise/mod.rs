@@ -88,6 +88,9 @@ pub(crate) struct Supervise {
 enum Action {
     /// Show the services, and who supervises them
     Status {
+        /// Only this one
+        service: Option<String>,
+
         #[command(flatten)]
         board: BoardName,
     },
@@ -170,9 +173,12 @@ impl Supervise {
                 Failure::faults(format_args!("{errors} in the configuration: nothing was started"), faults)
             }),
             (None, name) => {
-                let name = name.as_deref().filter(|name| semring::heartbeat::is_name(name));
-                let name = name
-                    .ok_or_else(|| Failure::usage("a name has 1 to 64 bytes without control characters"))?;
+                let name = name.as_deref().unwrap_or_default();
+                if !config::is_service_name(name) {
+                    let wrong =
+                        format_args!("{name:?} cannot be a service's name; {}", config::SERVICE_NAMES);
+                    return Err(Failure::usage(wrong));
+                }
                 let program = self.command.first().map(String::as_str).unwrap_or_default();
                 config::find_program(program, None, None).map_err(Failure::new)?;
                 let mut service = Service::new(name, self.command.clone());
@@ -186,8 +192,8 @@ impl Supervise {
 impl Action {
     fn run(&self, json: bool) -> Result<(), Failure> {
         let (target, act): (_, fn(&_, &str, Duration) -> _) = match self {
-            Action::Status { board } => {
-                return control::status(board.board.as_deref().unwrap_or(config::DEFAULT_BOARD), json);
+            Action::Status { service, board } => {
+                return control::status(board.board.as_deref(), service.as_deref(), json);
             }
             Action::Stop(target) => (target, control::stop),
             Action::Start(target) => (target, control::start),
@@ -196,7 +202,7 @@ impl Action {
         let board = control::find(target.board.board.as_deref(), &target.service)?;
         act(&board, &target.service, target.timeout)?;
         if json {
-            control::status(board.name(), true)?;
+            control::status(Some(board.name()), None, true)?;
         }
         Ok(())
     }

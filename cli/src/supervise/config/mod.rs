@@ -25,6 +25,14 @@ pub(crate) const DEFAULT_BOARD: &str = "services";
 /// Most services: places of a board.
 pub(crate) const MAX_SERVICES: usize = semring::heartbeat::MAX_PLACES;
 
+/// What a service may be called.
+pub(crate) const SERVICE_NAMES: &str = "expected 1 to 64 bytes without '/' and control characters";
+const _: () = assert!(semring::heartbeat::MAX_NAME == 64);
+
+pub(crate) fn is_service_name(name: &str) -> bool {
+    semring::heartbeat::is_name(name) && !name.contains('/')
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Config {
     /// Name of the board.

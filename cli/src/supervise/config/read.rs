@@ -14,7 +14,9 @@ use toml::de::DeTable;
 use super::errors::{self, Errors};
 use super::section::{At, Section};
 use super::together::{check_logs, check_order};
-use super::{Config, DEFAULT_BOARD, Log, MAX_SERVICES, Restart, Service, find_program};
+use super::{
+    Config, DEFAULT_BOARD, Log, MAX_SERVICES, Restart, SERVICE_NAMES, Service, find_program, is_service_name,
+};
 use crate::failure::Fault;
 use crate::supervise::schedule::Schedule;
 
@@ -96,13 +98,8 @@ fn whole(top: Section<'_, '_>, errors: &Errors, base: &Path) -> Option<Config> {
 pub(super) type Read = ((Option<Service>, Vec<At<String>>), At<String>);
 
 fn service(name: At<String>, section: Section<'_, '_>, errors: &Errors, base: &Path) -> Read {
-    if !semring::heartbeat::is_name(&name.0) || name.0.contains('/') {
-        let most = semring::heartbeat::MAX_NAME;
-        let expected = format!("1 to {most} bytes without '/' and control characters");
-        errors.add(
-            name.1.clone(),
-            format_args!("{:?} cannot be a service's name; expected {expected}", name.0),
-        );
+    if !is_service_name(&name.0) {
+        errors.add(name.1.clone(), format_args!("{:?} cannot be a service's name; {SERVICE_NAMES}", name.0));
     }
     let after = section.strings("after").unwrap_or_default();
     let command = section.command("command");
