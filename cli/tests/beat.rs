@@ -2,8 +2,11 @@
 
 mod common;
 
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
 
 use common::supervised::{SLEEP, Supervised, service};
 use common::*;
@@ -93,4 +96,37 @@ fn somebody_else_is_told_how_to_beat() {
     }
     let done = run(command).fails(1, &format!("permission denied on {}", name.as_str()));
     assert!(done.stderr.contains("notify = true") && done.stderr.contains("WATCHDOG=1"), "{}", done.stderr);
+}
+
+/// The lines of docs/from-sysv.md, compiled: a C program says that it is ready, beats, and is taken for hung when it stops.
+#[test]
+fn a_c_program_beats_with_the_lines_of_the_manual() {
+    let manual =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/from-sysv.md")).unwrap();
+    let tell = manual.split("```c\n").nth(1).and_then(|rest| rest.split("```").next()).expect("lines of C");
+    let main = "int main(void)\n{\n    tell(\"READY=1\");\n    while (access(\"hang\", F_OK) != 0) {\n        \
+                usleep(20000);\n        tell(\"WATCHDOG=1\");\n    }\n    for (;;)\n        pause();\n}\n";
+    let tells = "notify = true\nready = '1000s'\nsilence = '3s'";
+    let mut set = Supervised::new(&format!(
+        "{}{}",
+        service("c", "exec ./beats", tells),
+        service("next", SLEEP, "after = ['c']")
+    ));
+    set.write("beats.c", &format!("#define _DEFAULT_SOURCE\n{tell}\n{main}"));
+    let compiler = Command::new("cc")
+        .args(["-Wall", "-Wextra", "-Werror", "-o", "beats", "beats.c"])
+        .current_dir(&set.directory)
+        .output();
+    match compiler {
+        Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr)),
+        Err(error) => return eprintln!("skipped: there is no C compiler ({error})"),
+    }
+    set.supervise();
+    set.until_run("next", 1); // which waits for the first READY=1
+    set.until("it beats", || set.find("c").is_some_and(|member| member.silent_for < member.age));
+    let before = set.runs("c").len();
+    set.write("hang", "");
+    set.until("it is restarted", || set.runs("c").len() > before);
+    assert!(set.read("events").contains("c: hangs"), "{}", set.read("events"));
+    set.end();
 }

@@ -83,3 +83,37 @@ fn supervise_alone_names_both_ways_to_say_what() {
     run(semring(["supervise", "--name", "x"])).fails_usage();
     run(semring(["supervise", "--name", "x", "--config", "y", "--", "true"])).fails_usage();
 }
+
+/// docs/tools.md is where somebody looks first: its example is one, with every key, and each key has its line.
+#[test]
+fn the_manual_knows_every_key_and_its_example_is_right() {
+    let manual = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/tools.md")).unwrap();
+    let example =
+        manual.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let directory = std::env::temp_dir().join(format!("semring-manual-{}", std::process::id()));
+    fs::create_dir(&directory).unwrap();
+    let check = |text: &str| {
+        let file = directory.join("services.toml");
+        fs::write(&file, text).unwrap();
+        run(semring(["supervise", "--check", "--config", file.to_str().unwrap()]))
+    };
+    let wrong = check("nothing-like-it = 1\n[service.a]\nnothing-like-it = 1\n").stderr;
+    let me = nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap().expect("who runs this");
+    let right = check(&example.replace("\"root\"", &format!("{:?}", me.name)));
+    fs::remove_dir_all(&directory).unwrap();
+    assert_eq!(right.ok().stdout, b"shop: database, web, tidy, nightly\n");
+    let lists = wrong.lines().filter_map(|line| line.split_once("expected one of ")).map(|(_, keys)| keys);
+    let keys: Vec<&str> = lists.flat_map(|keys| keys.split(", ")).collect();
+    assert_eq!(keys.len(), 22, "{wrong}");
+    for key in keys {
+        let line = manual.lines().find(|line| {
+            line.split('|')
+                .nth(1)
+                .is_some_and(|cell| cell.split(", ").any(|word| word.trim() == format!("`{key}`")))
+        });
+        assert!(line.is_some(), "{key} is not in the table of docs/tools.md");
+        let written =
+            |line: &str| line.starts_with(&format!("{key} = ")) || line.starts_with(&format!("[{key}."));
+        assert!(example.lines().any(written), "{key} is not in the example of docs/tools.md");
+    }
+}

@@ -168,6 +168,14 @@ fn state(member: &Member) -> String {
     }
 }
 
+/// How it ended last. What we end ourselves is noted as if it had never been started, for nothing follows from it.
+fn last_end(member: &Member) -> String {
+    match Seen(&member.notes).outcome() {
+        Outcome::None if member.starts > 0 => "ended as it was told".into(),
+        outcome => outcome.to_string(),
+    }
+}
+
 fn report(member: &Member) -> Value {
     let notes = Seen(&member.notes);
     let alive = member.life != Life::Dead;
@@ -182,7 +190,7 @@ fn report(member: &Member) -> Value {
         "silence_seconds": member.silence.map(|silence| silence.as_secs_f64()),
         "silent_seconds": (alive && member.silence.is_some()).then_some(member.silent_for.as_secs_f64()),
         "kept": member.kept,
-        "outcome": notes.outcome().to_string(),
+        "outcome": if alive { notes.outcome().to_string() } else { last_end(member) },
     })
 }
 
@@ -201,6 +209,6 @@ fn row(member: &Member) -> Vec<String> {
         true => (member.pid.to_string(), format!("{}s", member.age.as_secs())),
         false => ("-".into(), "-".into()),
     };
-    let outcome = if alive { String::new() } else { Seen(&member.notes).outcome().to_string() };
+    let outcome = if alive { String::new() } else { last_end(member) };
     vec![text::name(&member.name), state(member), pid, age, member.starts.to_string(), outcome]
 }
