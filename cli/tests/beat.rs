@@ -44,9 +44,7 @@ fn what_is_not_there_is_named_beside_what_is() {
     let one = run(semring(["supervise", "status", "web", "--board", &board, "--json"])).ok().json();
     let services = one["services"].as_array().unwrap();
     assert_eq!((services.len(), &services[0]["name"]), (1, &"web".into()));
-    let lines =
-        String::from_utf8(run(semring(["supervise", "status", "once", "--board", &board])).ok().stdout);
-    let lines = lines.unwrap();
+    let lines = text(run(semring(["supervise", "status", "once", "--board", &board])));
     assert!(lines.contains("exited with 0") && !lines.contains("web"), "{lines}");
     set.end();
 }

@@ -17,18 +17,8 @@ fn status(name: &Name) -> BoardStatus {
     BoardOptions::new().observe(name.as_str()).unwrap().status().unwrap()
 }
 
-/// The line of a board in `semring ls --json`; of one without a name, by the id of its set.
-fn listed(wanted: impl Fn(&Value) -> bool) -> Option<Value> {
-    let report = run(semring(["ls", "--json"])).ok().json();
-    report["boards"].as_array().expect("boards").iter().find(|board| wanted(board)).cloned()
-}
-
 fn named(name: &Name) -> Option<Value> {
-    listed(|board| board["name"] == name.as_str())
-}
-
-fn text(done: Done) -> String {
-    String::from_utf8(done.ok().stdout).unwrap()
+    listed("boards", |board| board["name"] == name.as_str())
 }
 
 #[test]
@@ -128,8 +118,8 @@ fn halves_of_boards_are_orphans_once_nobody_lives_on_them() {
         boards.find(|found| found.set.as_ref().is_some_and(|found| found.id == set)).expect("listed")
     };
     let problem = |set: i32| {
-        listed(|board| board["semaphore_id"] == set && board["segment_id"].is_null()).expect("listed")
-            ["problems"]
+        listed("boards", |board| board["semaphore_id"] == set && board["segment_id"].is_null())
+            .expect("listed")["problems"]
             .to_string()
     };
     for set in [sets[2], sets[3]] {
