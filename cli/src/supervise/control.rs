@@ -44,7 +44,7 @@ pub(crate) fn place(board: &Board, service: &str) -> Result<Place, Failure> {
 /// No such service: those that there are.
 fn missing(board: &str, service: &str, members: &[Member]) -> Failure {
     let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
-    let others = text::name(&names.join(", "));
+    let others = if names.is_empty() { "none".into() } else { text::name(&names.join(", ")) };
     Failure::new(format_args!("service {service} does not exist on board {board}: that has {others}"))
 }
 
