@@ -80,7 +80,7 @@ pub use channel::{
     SendBatchError, Status, TryIter, TypedConsumer, TypedProducer, WakeMode, WhenNoConsumer,
 };
 #[cfg(not(all(test, loom)))]
-pub use inventory::{Condition, Found, Object, channels, tables};
+pub use inventory::{Condition, Found, Object, boards, channels, tables, unreadable};
 #[cfg(not(all(test, loom)))]
 pub use table::{Iter as TableIter, Table, TableOptions, TableStatus};
 
