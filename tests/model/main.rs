@@ -14,6 +14,7 @@
 //! wait      state, rules     wait_steps operate, wake, repair     wait_sleep    look, arm, sleep
 //!                            wait_world    kernel, property
 //! lifecycle  creating, opening and removing the pair of set and segment
+//! joins      when the other side is gone: the end of the stream, by the count and JOINS
 //! ```
 //!
 //! `cargo test --test model` runs every mutant and small correct configurations. The big ones take minutes
@@ -22,6 +23,8 @@
 
 mod bits;
 mod cases;
+mod joins;
+mod joins_tests;
 mod lifecycle;
 mod lifecycle_tests;
 mod liveness;
