@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use libc::{EACCES, EIDRM, EINVAL};
 
-use super::stage::Stages;
+use super::stage::{Stage, Stages};
 use crate::error::{Error, OsError, Result};
 use crate::os;
 use crate::os::sem::SetId;
@@ -81,4 +81,16 @@ pub(crate) fn verify<const N: usize>(
         Some(detail) => Err(foreign(detail)),
         None => Ok(stat.set_id()),
     }
+}
+
+/// What gives a foreign set away where all behind IDENT and LOCK are 0 or 1, and 0 while it is new. `what` they are, for
+/// people; `None` if everything is as one of that format could be.
+pub(crate) fn oddity_of_flags(stages: Stages, what: &str, values: &[u16]) -> Option<String> {
+    let [ident, lock, flags @ ..] = values else { return Some("too small".into()) };
+    let Some(stage) = stages.stage(*ident) else { return Some(format!("its first semaphore is {ident:#x}")) };
+    if *lock > 1 {
+        return Some(format!("its lock semaphore is {lock}"));
+    }
+    let most = u16::from(stage != Stage::New);
+    flags.iter().find(|&&value| value > most).map(|value| format!("{what} semaphore is {value}"))
 }
