@@ -7,9 +7,10 @@ use semring::{Channel, Consumer, Kind, Producer};
 
 use crate::cases::{Company, Part};
 use crate::fault::Fault;
-use crate::ledger::{Hand, Ledger, Reader};
+use crate::ledger::{Hand, Ledger};
 use crate::message::Id;
 use crate::operations::{HARNESS, TESTER};
+use crate::reader::Reader;
 use crate::scene::Scene;
 
 /// `IDENT` of a finished channel (docs/design.md, section 3).

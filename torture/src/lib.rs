@@ -12,10 +12,11 @@
 //! tracer      a child that is stepped;  driver: who leads it;  route: the quick way to an instruction
 //! point       one point: kill, stop or double kill
 //! failing     one point: a system call that fails;  calls: how it can
-//! checker     what must hold afterwards;  ledger: who sent and received what;  fault: what can go wrong
+//! checker     what must hold afterwards;  fault: what can go wrong
+//! ledger      who sent and received what;  reader: one consumer's view of it;  words: the memory they are in
 //! table       the same of a record table: cases, what the processes do, what must hold afterwards
 //! subject     a case of either
-//! suite       many points, on several processors
+//! survey      which points there are;  suite: many of them, on several processors
 //! storm       random deaths and stops under load;  deaths: one after the other;  latency: how fast one is noticed
 //! plan        what is to be done;  report: what came of it
 //! ```
@@ -37,15 +38,18 @@ mod operations;
 mod plan;
 mod point;
 mod random;
+mod reader;
 mod report;
 mod route;
 mod scene;
 mod storm;
 mod subject;
 mod suite;
+mod survey;
 mod sys;
 mod table;
 mod tracer;
+mod words;
 
 pub use fault::{FAULTS, Fault};
 pub use latency::Latency;

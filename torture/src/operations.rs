@@ -11,8 +11,9 @@ use semring::{Batch, Channel, Consumer, Error, Options, Producer, RecvError};
 
 use crate::cases::{Case, Op, Part};
 use crate::fault::Fault;
-use crate::ledger::{Hand, Ledger, Reader};
+use crate::ledger::{Hand, Ledger};
 use crate::message::{self, Bytes, Id};
+use crate::reader::Reader;
 use crate::sys::{self, mark};
 
 /// Numbers of the processes in the ledger, as producers and as consumers.

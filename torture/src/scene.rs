@@ -8,8 +8,9 @@ use semring::{Channel, Consumer, Error, Kind, Options, Producer, Status};
 
 use crate::cases::{Case, Company, Op, Part};
 use crate::fault::Fault;
-use crate::ledger::{Ledger, Reader};
+use crate::ledger::Ledger;
 use crate::operations::{HARNESS, Stage};
+use crate::reader::Reader;
 use crate::sys::{self, End, Pid};
 use crate::tracer::Victim;
 
