@@ -38,7 +38,7 @@ impl Scene<'_> {
     }
 
     /// Everything, from the first survivor to the last object.
-    pub(crate) fn check(&mut self, doubt: &Doubt) {
+    pub(crate) fn check_all(&mut self, doubt: &Doubt) {
         let removed = self.case.op.removes() && self.is_removed();
         if !removed && !self.case.op.creates() {
             self.survivors_go_on();

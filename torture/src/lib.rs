@@ -8,10 +8,10 @@
 //! ```text
 //! cases       the table: which operation, on which ring, how full, in which company
 //! operations  what the processes of a case do
-//! scene       what surrounds a victim: channel, handles of the harness, company, dead
+//! scene       what surrounds a victim: channel, handles of the harness, company, dead;  channel: what they do
 //! tracer      a child that is stepped;  driver: who leads it;  route: the quick way to an instruction
-//! point       one point: kill, stop or double kill
-//! failing     one point: a system call that fails;  calls: how it can
+//! point       one point: kill, stop, double kill or failing call, whatever surrounds the victim
+//! failing     system calls that fail;  calls: how they can
 //! checker     what must hold afterwards;  fault: what can go wrong
 //! ledger      who sent and received what;  reader: one consumer's view of it;  words: the memory they are in
 //! table       the same of a record table: cases, what the processes do, what must hold afterwards
@@ -26,6 +26,7 @@
 
 mod calls;
 mod cases;
+mod channel;
 mod checker;
 mod deaths;
 mod driver;

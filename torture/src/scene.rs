@@ -84,7 +84,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Starts the victim up to its first mark, with the dead and the company in the order in which the case needs them.
-    pub(crate) fn start(&mut self) -> io::Result<Victim> {
+    pub(crate) fn set_out(&mut self) -> io::Result<Victim> {
         if matches!(self.case.op, Op::RegisterHeir | Op::RegisterOver) {
             self.kill_some()?;
         }
