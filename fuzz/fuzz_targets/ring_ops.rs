@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use semring::{
-    Batch, Channel, Consumer, Error, Kind, Options, Producer, TryRecvError, TrySendError, WakeMode, WhenNoConsumer,
+    Batch, Channel, Consumer, Error, Kind, Options, Producer, TryRecvError, TrySendError, WakeMode,
+    WhenNoConsumer,
 };
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -45,17 +46,37 @@ enum End {
 
 #[derive(Arbitrary, Clone, Debug)]
 enum Op {
-    Send { who: bool, len: u8 },
-    Batch { who: bool, lens: Vec<u8> },
-    Reserve { who: bool, len: u8, end: Grant },
+    Send {
+        who: bool,
+        len: u8,
+    },
+    Batch {
+        who: bool,
+        lens: Vec<u8>,
+    },
+    Reserve {
+        who: bool,
+        len: u8,
+        end: Grant,
+    },
     Recv,
     RecvInto,
-    RecvBatch { max: u8 },
-    Lease { end: End },
+    RecvBatch {
+        max: u8,
+    },
+    Lease {
+        end: End,
+    },
     /// The same message again and again, to where its attempts saturate.
-    Retry { times: u8 },
-    Producer { who: bool },
-    DropProducer { who: bool },
+    Retry {
+        times: u8,
+    },
+    Producer {
+        who: bool,
+    },
+    DropProducer {
+        who: bool,
+    },
     CloneProducer,
     Consumer,
     DropConsumer,
@@ -76,7 +97,11 @@ struct Input {
 /// What a slot between the consumer's and the producers' position holds.
 #[derive(Debug)]
 enum Slot {
-    Message { data: Vec<u8>, tag: u32, attempts: u32 },
+    Message {
+        data: Vec<u8>,
+        tag: u32,
+        attempts: u32,
+    },
     /// Claimed by that producer, whose grant was forgotten.
     Open(usize),
     Void,
@@ -244,11 +269,18 @@ impl Model {
                     std::thread::sleep(Duration::from_micros(10));
                 }
                 Err(TryRecvError::Empty) => {
-                    assert!(self.front().is_none(), "empty with a message in front (given back: {})", self.given);
+                    assert!(
+                        self.front().is_none(),
+                        "empty with a message in front (given back: {})",
+                        self.given
+                    );
                     return None;
                 }
                 Err(TryRecvError::Disconnected) => {
-                    assert!(self.producers.iter().all(Option::is_none), "end of stream with a living producer");
+                    assert!(
+                        self.producers.iter().all(Option::is_none),
+                        "end of stream with a living producer"
+                    );
                     assert!(!self.has_messages(), "end of stream with messages left");
                     self.front();
                     return None;
@@ -278,7 +310,8 @@ impl Model {
 
     fn recv_batch(&mut self, max: u8) {
         let mut batch = Batch::new();
-        let Some(n) = self.receive(|consumer| consumer.try_recv_batch(&mut batch, max.into()).map(|n| n)) else {
+        let Some(n) = self.receive(|consumer| consumer.try_recv_batch(&mut batch, max.into()).map(|n| n))
+        else {
             return;
         };
         assert_eq!(n, batch.len());
@@ -292,7 +325,8 @@ impl Model {
         let mut expected = Vec::new();
         while expected.is_empty() {
             let want = if again { 1 } else { usize::from(max).min(self.capacity) };
-            let ready = self.queue.iter().take_while(|slot| !matches!(slot, Slot::Open(_))).take(want).count();
+            let ready =
+                self.queue.iter().take_while(|slot| !matches!(slot, Slot::Open(_))).take(want).count();
             assert!(ready > 0, "received {n} messages where there are none");
             for slot in self.queue.drain(..ready) {
                 if let Slot::Message { data, tag, attempts } = slot {
