@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use semring_cli::framing::Framing;
+use semring_cli::framing::{Defect, Framing};
 use semring_cli::framing::pieces::split;
 
 #[derive(Arbitrary, Clone, Copy, Debug)]

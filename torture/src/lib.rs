@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! cases       the table: which operation, on which ring, how full, in which company
-//! operations  what the processes of a case do
+//! operations  what the victim of a case does;  peers: what the others do
 //! scene       what surrounds a victim: channel, handles of the harness, company, dead;  channel: what they do
 //! tracer      a child that is stepped;  driver: who leads it;  route: the quick way to an instruction
 //! point       one point: kill, stop, double kill or failing call, whatever surrounds the victim
@@ -36,6 +36,7 @@ mod latency;
 mod ledger;
 mod message;
 mod operations;
+mod peers;
 mod plan;
 mod point;
 mod random;
