@@ -94,3 +94,28 @@ pub(crate) fn oddity_of_flags(stages: Stages, what: &str, values: &[u16]) -> Opt
     let most = u16::from(stage != Stage::New);
     flags.iter().find(|&&value| value > most).map(|value| format!("{what} semaphore is {value}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAGES: Stages = Stages { building: 7, ready: 9 };
+
+    #[test]
+    fn sets_of_flags_that_are_not_ours_are_told() {
+        let oddity = |values: &[u16]| oddity_of_flags(STAGES, "a flag's", values);
+        for fine in [[0, 0, 0, 0], [0, 1, 0, 0], [7, 1, 0, 1], [9, 0, 1, 1]] {
+            assert_eq!(oddity(&fine), None, "{fine:?}");
+        }
+        let odd = [
+            (vec![9], "too small"),
+            (vec![8, 0, 0], "its first semaphore is 0x8"),
+            (vec![9, 2, 0], "its lock semaphore is 2"),
+            (vec![9, 0, 0, 2], "a flag's semaphore is 2"),
+            (vec![0, 0, 0, 1], "a flag's semaphore is 1"),
+        ];
+        for (values, expected) in odd {
+            assert_eq!(oddity(&values).as_deref(), Some(expected), "{values:?}");
+        }
+    }
+}
