@@ -13,7 +13,7 @@ use crate::fault::Fault;
 use crate::ledger::Ledger;
 use crate::message;
 use crate::operations::{HARNESS, SECOND, VICTIM};
-use crate::point::{Aim, Recoverer, Scenery};
+use crate::point::{Aim, Label, Recoverer, Scenery};
 use crate::scene::{LIMIT, Scene};
 use crate::sys;
 use crate::tracer::{Event, Victim};
@@ -39,16 +39,8 @@ impl<'a> Scenery<'a> for Scene<'a> {
         self.ledger
     }
 
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn case_name(&self) -> String {
-        self.case.name()
-    }
-
-    fn creates(&self) -> bool {
-        self.case.op.creates()
+    fn label(&self) -> Label {
+        Label { name: self.name.clone(), case: self.case.name(), creates: self.case.op.creates() }
     }
 
     fn start(&mut self) -> io::Result<Victim> {

@@ -9,7 +9,7 @@ use semring::sem::{Set, SetOptions};
 use crate::calls::Call;
 use crate::fault::Fault;
 use crate::ledger::Ledger;
-use crate::point::{Aim, Scenery};
+use crate::point::{Aim, Label, Scenery};
 use crate::random::Random;
 use crate::subject::Subject;
 use crate::suite::{self, Point};
@@ -52,7 +52,8 @@ pub(crate) fn run<'a>(
     victim: &mut Victim,
     injection: Injection,
 ) -> io::Result<bool> {
-    let (ledger, mut hit) = (scene.ledger(), false);
+    let (ledger, Label { name, case, creates }) = (scene.ledger(), scene.label());
+    let mut hit = false;
     scene.call_by_call(victim, |nth, call| {
         hit |= nth == injection.nth && call.name == injection.call;
         let fails = hit && nth == injection.nth;
@@ -61,16 +62,16 @@ pub(crate) fn run<'a>(
             injection.errno
         })
     })?;
-    let holder = lock_holder(scene.name());
+    let holder = lock_holder(&name);
     if holder == Some(victim.pid()) && passes(injection.errno) {
-        eprintln!("{}: {injection}: LOCK stays with the victim", scene.case_name());
+        eprintln!("{case}: {injection}: LOCK stays with the victim");
         ledger.fault(Fault::Stuck, 1);
     }
     // What is made is finished before LOCK is given back: if that fails, it stands.
-    let undone = scene.creates() && holder.is_none();
+    let undone = creates && holder.is_none();
     scene.let_end(victim)?;
     if undone && ledger.was_excused() && !misleads(injection.errno) {
-        left_nothing(scene.name(), &scene.case_name(), ledger, injection);
+        left_nothing(&name, &case, ledger, injection);
     }
     Ok(hit)
 }

@@ -88,6 +88,16 @@ pub(crate) struct Outcome {
     pub(crate) flagged: u64,
 }
 
+/// What a scene is about.
+pub(crate) struct Label {
+    /// Name of the object.
+    pub(crate) name: String,
+    /// Name of the case.
+    pub(crate) case: String,
+    /// Does the victim make the object?
+    pub(crate) creates: bool,
+}
+
 /// What surrounds a victim: a channel or a table, and those who use it.
 pub(crate) trait Scenery<'a>: Driver {
     /// What a dead victim leaves in doubt.
@@ -95,14 +105,7 @@ pub(crate) trait Scenery<'a>: Driver {
 
     fn ledger(&self) -> &'a Ledger;
 
-    /// Name of the object.
-    fn name(&self) -> &str;
-
-    /// Name of the case.
-    fn case_name(&self) -> String;
-
-    /// Does the victim make the object?
-    fn creates(&self) -> bool;
+    fn label(&self) -> Label;
 
     /// Starts the victim up to its first mark, with everybody who is to be there.
     fn start(&mut self) -> io::Result<Victim>;

@@ -15,7 +15,7 @@ use crate::checker::clear_away;
 use crate::driver::Driver;
 use crate::fault::Fault;
 use crate::ledger::Ledger;
-use crate::point::{Recoverer, Scenery};
+use crate::point::{Label, Recoverer, Scenery};
 use crate::sys::End;
 use crate::tracer::{Event, Victim};
 use cases::{ASIDE, Author, KEYS, TYPE, Table};
@@ -54,16 +54,8 @@ impl<'a> Scenery<'a> for Scene<'a> {
         self.ledger
     }
 
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn case_name(&self) -> String {
-        self.case.name()
-    }
-
-    fn creates(&self) -> bool {
-        self.case.fill.is_none()
+    fn label(&self) -> Label {
+        Label { name: self.name.clone(), case: self.case.name(), creates: self.case.fill.is_none() }
     }
 
     fn start(&mut self) -> io::Result<Victim> {
