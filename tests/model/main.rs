@@ -11,8 +11,8 @@
 //! liveness  progress, asked of the whole graph
 //! ring      state, rules     ring_ops   push, pop, redelivery     ring_give     giving back
 //!                            ring_recover  the dead               ring_world    kernel, properties
-//! wait      state, rules     wait_steps operate, wake, repair     wait_sleep    look, arm, sleep
-//!                            wait_world    kernel, property
+//! wait      rules, symmetry  wait_state     state              wait_steps    operate, wake, repair
+//!                            wait_sleep  look, arm, sleep      wait_world    kernel, property
 //! lifecycle  creating, opening and removing the pair of set and segment
 //! joins      when the other side is gone: the end of the stream, by the count and JOINS
 //! ```
@@ -37,6 +37,7 @@ mod ring_world;
 mod search;
 mod wait;
 mod wait_sleep;
+mod wait_state;
 mod wait_steps;
 mod wait_tests;
 mod wait_world;
