@@ -15,7 +15,7 @@ use super::recovery::{self, Author};
 use crate::error::{Error, RecvError, RecvTimeoutError, Result, TryRecvError};
 use crate::layout::shared;
 use crate::park::Poll;
-use crate::ring::{Claim, Found, Index, Nothing, Receiver, Shared, Side};
+use crate::ring::{Claim, Found, Index, Receiver, Shared, Side};
 use crate::sync::Ordering;
 
 /// Receives messages from a channel; a participant from its making to its drop.
@@ -60,10 +60,6 @@ impl End for Receiver {
 
     fn resume(channel: &Attachment, me: Index) -> Self {
         Receiver::resume(channel.header.kind, channel.mem(), me)
-    }
-
-    fn claim_one(&mut self, mem: &Shared) -> Result<Claim, Nothing> {
-        self.claim(mem, 1)
     }
 
     fn poll(&self, mem: &Shared) -> Poll {
@@ -130,8 +126,12 @@ impl Consumer {
 
     /// Claims the next message.
     fn take(&mut self, patience: Patience) -> Result<(Claim, Found), Stop> {
-        let claim = match self.participant.overcome(patience)? {
-            Some(claim) => claim,
+        let claim = match self.participant.met.take() {
+            Some(claim) => {
+                self.participant.count(1);
+                self.participant.chain();
+                claim
+            }
             None => {
                 self.participant.begin()?;
                 self.claim(1, patience)?

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::layout::{record, shared};
 use crate::os;
 use crate::park::{self, Look, Poll, Waker};
-use crate::ring::{CRASH_SAFE, Claim, Defect, Index, Nothing, Obstacle, Shared, Side};
+use crate::ring::{CRASH_SAFE, Claim, Defect, Index, Nothing, Shared, Side};
 use crate::sync::{Ordering, compiler_fence, fence};
 
 /// Operations after which a participant that never blocks looks at the leases all the same.
@@ -30,8 +30,6 @@ pub(crate) trait End: Sized {
     const SIDE: Side;
     /// The end for a participant that has just registered.
     fn resume(channel: &Attachment, me: Index) -> Self;
-    /// Claims one slot or message.
-    fn claim_one(&mut self, mem: &Shared) -> Result<Claim, Nothing>;
     /// Loads only: could an operation do something now?
     fn poll(&self, mem: &Shared) -> Poll;
     /// Likewise, for a loop that spins: disturbs the other side less, and may miss what a poll sees.
@@ -94,8 +92,8 @@ pub(crate) struct Participant<E: End> {
     pub(crate) end: E,
     /// A claim that a guard has in hand; left behind if the guard is forgotten.
     pub(crate) pending: Option<Claim>,
-    /// What the attempt in one go has met with which this call began.
-    pub(crate) met: Option<Obstacle>,
+    /// A claim that the attempt in one go with which this call began has left to it.
+    pub(crate) met: Option<Claim>,
     pub(crate) cancel: Arc<AtomicBool>,
     /// Somebody of the other side was there when we came, or has been seen since.
     pub(super) seen: bool,

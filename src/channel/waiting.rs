@@ -8,7 +8,7 @@ use super::participant::{End, Participant, Patience, Stop};
 use crate::error::{Error, Result};
 use crate::os;
 use crate::park::{self, Look, Poll, Sleeper, Slept, Waited, Waker};
-use crate::ring::{Claim, Nothing, Obstacle, Side};
+use crate::ring::{Nothing, Side};
 use crate::sync::{Ordering, fence};
 
 /// Tombstones in a row between two looks at the clock.
@@ -90,21 +90,6 @@ impl<E: End> Participant<E> {
                 return Err(Stop::Failed(Error::Cancelled));
             }
         }
-    }
-
-    /// Goes on where an attempt in one go has stopped: with what it claimed, or by waiting for something to claim. None if it
-    /// was not even made.
-    pub(crate) fn overcome(&mut self, patience: Patience) -> Result<Option<Claim>, Stop> {
-        let Some(obstacle) = self.met.take() else { return Ok(None) };
-        self.count(1);
-        let claim = match obstacle {
-            Obstacle::Claimed(claim) => claim,
-            Obstacle::Nothing(nothing) => {
-                self.wait_for(patience, nothing, |p| E::claim_one(&mut p.end, &p.mem))?
-            }
-        };
-        self.chain();
-        Ok(Some(claim))
     }
 
     /// What a call that does not wait does when nothing is there: now and then, so that polling stays cheap, it

@@ -6,7 +6,7 @@
 
 use super::probe::{self, unless};
 use super::word::{Announcement, Cursor, Owner, Phase, Stamp, ahead};
-use super::{CRASH_SAFE, Claim, Defect, Index, Nothing, Obstacle, Outlook, Shared, Side, clamp_want};
+use super::{CRASH_SAFE, Claim, Defect, Index, Nothing, Outlook, Shared, Side, clamp_want};
 use crate::layout::{record, shared as at};
 use crate::sync::{Ordering, spin_loop};
 
@@ -48,9 +48,10 @@ impl<const CONSUMES: bool> End<CONSUMES> {
         if known >= i64::from(want) {
             return want;
         }
-        self.scan(shared, position, known as u64, want)
+        self.scan(&shared.aside(), position, known as u64, want)
     }
 
+    #[inline(never)]
     fn scan(&mut self, shared: &Shared, position: u64, known: u64, want: u32) -> u32 {
         let end = shared.geometry().capacity().min(known + self.outlook.slots(want));
         let mut len = known;
@@ -89,28 +90,16 @@ impl<const CONSUMES: bool> End<CONSUMES> {
                 return Ok(claim);
             }
         }
-        self.contend(shared, want, seen, len)
+        self.contend(&shared.aside(), want, seen, len)
     }
 
-    /// A claim of one slot, for an operation in one go. What a race brings is handed over with the obstacles: a claim that came
-    /// from there would go through memory, and the short way with it.
+    /// A claim of one slot, for an operation in one go: a single attempt. What is in its way, the next claim says.
     #[inline(always)]
-    pub(super) fn claim_one(&mut self, shared: &Shared) -> Result<Claim, Obstacle> {
+    pub(super) fn claim_one(&mut self, shared: &Shared) -> Option<Claim> {
         let seen = self.cursor(shared);
-        let len = self.claimable(shared, seen.position(), 1);
-        if len != 0 {
-            if let Some(claim) = self.win(shared, seen, 1) {
-                return Ok(claim);
-            }
-        }
-        Err(self.race(shared, seen, len))
-    }
-
-    #[cold]
-    fn race(&mut self, shared: &Shared, seen: Cursor, len: u32) -> Obstacle {
-        match self.contend(shared, 1, seen, len) {
-            Ok(claim) => Obstacle::Claimed(claim),
-            Err(nothing) => Obstacle::Nothing(nothing),
+        match self.claimable(shared, seen.position(), 1) {
+            0 => None,
+            _ => self.win(shared, seen, 1),
         }
     }
 

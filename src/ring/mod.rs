@@ -14,7 +14,7 @@ mod copy;
 mod ends;
 mod evidence;
 mod inspect;
-mod mpmc;
+pub(crate) mod mpmc;
 #[cfg(not(all(test, loom)))]
 mod peek;
 pub(crate) mod probe;
@@ -24,7 +24,7 @@ mod slots;
 #[cfg(all(test, loom))]
 #[path = "modelled.rs"]
 mod slots;
-mod spsc;
+pub(crate) mod spsc;
 mod word;
 
 #[cfg(all(test, not(loom)))]
@@ -41,7 +41,7 @@ mod tests;
 #[cfg(any(all(test, not(loom)), fuzzing))]
 mod world;
 
-pub(crate) use ends::{Obstacle, Receiver, Sender};
+pub(crate) use ends::{Receiver, Receives, Sender, Sends};
 pub(crate) use inspect::{holds, traffic};
 #[cfg(not(all(test, loom)))]
 pub(crate) use peek::{Seen, peek, waiting};

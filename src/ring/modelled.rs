@@ -72,6 +72,10 @@ impl Shared {
         }
     }
 
+    pub(crate) fn aside(&self) -> &Shared {
+        self
+    }
+
     pub(crate) fn prefetch_for_write(&self, _position: u64) {}
 
     pub(crate) fn prefetch_message(&self, _position: u64) {}

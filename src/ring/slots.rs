@@ -82,6 +82,13 @@ impl Shared {
         Shared { base, geometry }
     }
 
+    /// A copy for a call out of line. Whoever passes on the address of its own copy has it in memory from then on, and no
+    /// more in registers.
+    #[inline(always)]
+    pub(crate) fn aside(&self) -> Shared {
+        *self
+    }
+
     pub(crate) fn geometry(&self) -> &Geometry {
         &self.geometry
     }
@@ -168,11 +175,16 @@ impl Shared {
             return false;
         }
         if (at | bytes.len()) % WORD != 0 {
-            self.write_part(position, at, bytes);
+            self.aside().write_part(position, at, bytes);
             return true;
         }
-        let whole = bytes.chunks_exact(WORD);
-        for (chunk, word) in whole.zip(self.whole_words(position, at, bytes.len())) {
+        let words = self.whole_words(position, at, bytes.len());
+        // For one word a loop costs more than the copy.
+        if let (Ok(bytes), [word]) = (bytes.try_into(), words) {
+            word.store(u64::from_ne_bytes(bytes), Ordering::Relaxed);
+            return true;
+        }
+        for (chunk, word) in bytes.chunks_exact(WORD).zip(words) {
             word.store(u64::from_ne_bytes(padded(chunk)), Ordering::Relaxed);
         }
         true
@@ -211,10 +223,15 @@ impl Shared {
             return false;
         }
         if (at | bytes.len()) % WORD != 0 {
-            self.read_part(position, at, bytes);
+            self.aside().read_part(position, at, bytes);
             return true;
         }
         let words = self.whole_words(position, at, bytes.len());
+        // As in `write_payload`.
+        if let (WORD, [word]) = (bytes.len(), words) {
+            fill(bytes, &word.load(Ordering::Relaxed).to_ne_bytes());
+            return true;
+        }
         for (chunk, word) in bytes.chunks_exact_mut(WORD).zip(words) {
             fill(chunk, &word.load(Ordering::Relaxed).to_ne_bytes());
         }

@@ -15,16 +15,19 @@
 //! A successor resumes from these words alone: a producer at TAIL, or behind the one READY whose author died before
 //! it moved TAIL; a consumer at HEAD, where IN_HAND says whether the message was already looked at.
 
+use super::ends::{self, Receives, Sends};
 use super::probe::{self, unless};
 use super::word::{InHand, Owner, Phase, Stamp};
-use super::{
-    CRASH_SAFE, Claim, Defect, Found, Nothing, Obstacle, Outlook, PREFETCH, Shared, clamp_want, pack_meta,
-};
+use super::{CRASH_SAFE, Claim, Defect, Found, Nothing, Outlook, PREFETCH, Shared, clamp_want, pack_meta};
 use crate::layout::shared as at;
 use crate::sync::{Ordering, compiler_fence};
 
 fn ready(position: u64) -> Stamp {
     Stamp::new(position, Phase::Ready, Owner::NOBODY)
+}
+
+fn fresh(position: u64, len: u32) -> Claim {
+    Claim { position, len, prev: Owner::NOBODY, adopted: false, attempt: 0 }
 }
 
 /// How many slots ahead of the one that it reads a consumer asks for.
@@ -55,30 +58,28 @@ impl Sender {
     #[inline(always)]
     pub(crate) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
         if self.limit == self.tail {
-            // SYNC(free), SYNC(free-exact): the consumer has read what it freed before we overwrite it.
-            let free = unless("spsc: free not acquired", Ordering::Acquire);
-            let _old_news = self.extend(shared, shared.word(at::FREE).load(free));
-            if self.limit == self.tail {
-                let exact = unless("spsc: head not acquired", Ordering::Acquire);
-                let head = shared.word(at::HEAD).load(exact);
-                if !self.extend(shared, head) {
-                    let rule = "at most a lap behind the producer's position";
-                    return Err(Nothing::Corrupt(Defect { what: "head", found: head, rule, at: self.tail }));
-                }
-            }
+            self.look_for_room(&shared.aside())?;
         }
         let room = self.limit.wrapping_sub(self.tail);
-        if room == 0 {
-            return Err(Nothing::None);
-        }
-        let len = u64::from(clamp_want(shared, want)).min(room) as u32;
-        Ok(Claim { position: self.tail, len, prev: Owner::NOBODY, adopted: false, attempt: 0 })
+        Ok(fresh(self.tail, u64::from(clamp_want(shared, want)).min(room) as u32))
     }
 
-    /// A claim of one slot, for an operation in one go.
-    #[inline(always)]
-    pub(crate) fn claim_one(&mut self, shared: &Shared) -> Result<Claim, Obstacle> {
-        self.claim(shared, 1).map_err(Obstacle::Nothing)
+    /// Reads how far the consumer is.
+    #[inline(never)]
+    fn look_for_room(&mut self, shared: &Shared) -> Result<(), Nothing> {
+        // SYNC(free), SYNC(free-exact): the consumer has read what it freed before we overwrite it.
+        let free = unless("spsc: free not acquired", Ordering::Acquire);
+        let _old_news = self.extend(shared, shared.word(at::FREE).load(free));
+        if self.limit != self.tail {
+            return Ok(());
+        }
+        let exact = unless("spsc: head not acquired", Ordering::Acquire);
+        let head = shared.word(at::HEAD).load(exact);
+        if !self.extend(shared, head) {
+            let rule = "at most a lap behind the producer's position";
+            return Err(Nothing::Corrupt(Defect { what: "head", found: head, rule, at: self.tail }));
+        }
+        if self.limit == self.tail { Err(Nothing::None) } else { Ok(()) }
     }
 
     /// Learns that everything below `freed` was acknowledged. Where it is not within a lap behind the tail it grants
@@ -108,8 +109,30 @@ impl Sender {
         self.limit != self.tail || self.tail.wrapping_sub(free) < shared.geometry().capacity()
     }
 
+    /// The slot was never promised to anybody: the next claim gets it again.
+    #[inline]
+    pub(crate) fn abandon(&mut self, _shared: &Shared, claim: &mut Claim) {
+        claim.len = claim.len.saturating_sub(1);
+    }
+}
+
+impl Sends for Sender {
+    const ONE: bool = true;
+
+    fn of(either: &mut ends::Sender) -> Option<&mut Self> {
+        if let ends::Sender::Spsc(end) = either { Some(end) } else { None }
+    }
+
     #[inline(always)]
-    pub(crate) fn publish(&mut self, shared: &Shared, claim: &mut Claim, len: u32, tag: u32) {
+    fn claim_one(&mut self, shared: &Shared) -> Option<Claim> {
+        if self.limit == self.tail && self.look_for_room(&shared.aside()).is_err() {
+            return None;
+        }
+        Some(fresh(self.tail, 1))
+    }
+
+    #[inline(always)]
+    fn publish(&mut self, shared: &Shared, claim: &mut Claim, len: u32, tag: u32) {
         if claim.len == 0 {
             return;
         }
@@ -130,12 +153,6 @@ impl Sender {
         }
         claim.advance(Owner::NOBODY);
     }
-
-    /// The slot was never promised to anybody: the next claim gets it again.
-    #[inline]
-    pub(crate) fn abandon(&mut self, _shared: &Shared, claim: &mut Claim) {
-        claim.len = claim.len.saturating_sub(1);
-    }
 }
 
 /// The consumer.
@@ -144,8 +161,8 @@ pub(crate) struct Receiver {
     /// Everything below it, from the head on, is READY.
     frontier: u64,
     outlook: Outlook,
-    /// What FREE says, and how far the head may run ahead of it: an eighth of a lap.
-    published: u64,
+    /// FREE is an eighth of a lap, `lag`, behind it, and to be moved when the head is here.
+    publish_at: u64,
     lag: u64,
     /// Deliveries of the message at the head that were started.
     started: u32,
@@ -160,22 +177,35 @@ impl Receiver {
         let lag = (shared.geometry().capacity() / 8).max(1);
         // SYNC(free): as in `publish_free`.
         shared.word(at::FREE).store(head, Ordering::Release);
-        Receiver { head, frontier: head, outlook: Outlook::default(), published: head, lag, started }
+        Receiver {
+            head,
+            frontier: head,
+            outlook: Outlook::default(),
+            publish_at: head.wrapping_add(lag),
+            lag,
+            started,
+        }
     }
 
     #[inline(always)]
     pub(crate) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
         let want = clamp_want(shared, want);
-        let mut known = self.frontier.wrapping_sub(self.head);
-        if known < u64::from(want) || known == AHEAD {
-            known = self.look_ahead(shared, known, want);
-        }
+        let known = self.known(shared, want);
         if known == 0 {
             self.outlook.missed();
             return Err(Nothing::None);
         }
-        let len = known.min(u64::from(want)) as u32;
-        Ok(Claim { position: self.head, len, prev: Owner::NOBODY, adopted: false, attempt: 0 })
+        Ok(fresh(self.head, known.min(u64::from(want)) as u32))
+    }
+
+    /// How many messages are known to be there, after a look if they are few.
+    #[inline(always)]
+    fn known(&mut self, shared: &Shared, want: u32) -> u64 {
+        let known = self.frontier.wrapping_sub(self.head);
+        if known < u64::from(want) || known == AHEAD {
+            return self.look_ahead(&shared.aside(), known, want);
+        }
+        known
     }
 
     /// Moves the frontier, of which so much is known. A stream is in order: where its producer is far ahead, one look at a far
@@ -214,8 +244,40 @@ impl Receiver {
             || shared.stamp(self.head).load(Ordering::Acquire) == ready(self.head).bits()
     }
 
+    /// What is left stays where it is. IN_HAND remembers that the delivery of the first was started.
+    pub(crate) fn give_back(&mut self, _shared: &Shared, claim: &mut Claim) {
+        claim.len = 0;
+    }
+
+    #[inline]
+    pub(crate) fn publish_free(&mut self, shared: &Shared) -> bool {
+        let next = self.head.wrapping_add(self.lag);
+        let news = self.publish_at != next;
+        if news {
+            self.publish_at = next;
+            probe::step();
+            // SYNC(free): as SYNC(free-exact).
+            let order = unless("spsc: free not released", Ordering::Release);
+            shared.word(at::FREE).store(self.head, order);
+        }
+        news
+    }
+}
+
+impl Receives for Receiver {
+    const ONE: bool = true;
+
+    fn of(either: &mut ends::Receiver) -> Option<&mut Self> {
+        if let ends::Receiver::Spsc(end) = either { Some(end) } else { None }
+    }
+
     #[inline(always)]
-    pub(crate) fn look(&mut self, shared: &Shared, claim: &mut Claim) -> Option<Found> {
+    fn claim_one(&mut self, shared: &Shared) -> Option<Claim> {
+        (self.known(shared, 1) != 0).then(|| fresh(self.head, 1))
+    }
+
+    #[inline(always)]
+    fn look(&mut self, shared: &Shared, claim: &mut Claim) -> Option<Found> {
         if claim.len == 0 {
             return None;
         }
@@ -237,7 +299,7 @@ impl Receiver {
     }
 
     #[inline(always)]
-    pub(crate) fn release(&mut self, shared: &Shared, claim: &mut Claim) {
+    fn release(&mut self, shared: &Shared, claim: &mut Claim) {
         if claim.len == 0 {
             return;
         }
@@ -251,51 +313,8 @@ impl Receiver {
         if self.frontier.wrapping_sub(self.head) > AHEAD {
             shared.prefetch_message(self.head.wrapping_add(AHEAD));
         }
-        if self.head.wrapping_sub(self.published) >= self.lag {
+        if self.head == self.publish_at {
             self.publish_free(shared);
         }
-    }
-
-    /// Claims a message and looks at it.
-    #[inline(always)]
-    pub(crate) fn take(&mut self, shared: &Shared) -> Result<(Claim, Found), Obstacle> {
-        let mut claim = self.claim(shared, 1).map_err(Obstacle::Nothing)?;
-        match self.look(shared, &mut claim) {
-            Some(found) => Ok((claim, found)),
-            None => Err(Obstacle::Claimed(claim)),
-        }
-    }
-
-    /// All three in one go.
-    #[inline(always)]
-    pub(crate) fn recv(
-        &mut self,
-        shared: &Shared,
-        copy: impl FnOnce(u64, &Found) -> bool,
-    ) -> Result<Found, Obstacle> {
-        let (mut claim, found) = self.take(shared)?;
-        if !copy(claim.position, &found) {
-            return Err(Obstacle::Claimed(claim));
-        }
-        self.release(shared, &mut claim);
-        Ok(found)
-    }
-
-    /// What is left stays where it is. IN_HAND remembers that the delivery of the first was started.
-    pub(crate) fn give_back(&mut self, _shared: &Shared, claim: &mut Claim) {
-        claim.len = 0;
-    }
-
-    #[inline]
-    pub(crate) fn publish_free(&mut self, shared: &Shared) -> bool {
-        let news = self.published != self.head;
-        if news {
-            self.published = self.head;
-            probe::step();
-            // SYNC(free): as SYNC(free-exact).
-            let order = unless("spsc: free not released", Ordering::Release);
-            shared.word(at::FREE).store(self.head, order);
-        }
-        news
     }
 }
