@@ -252,8 +252,18 @@ impl Consumer {
     ) -> Result<Received, E> {
         match self.recv_swiftly(buffer) {
             Some(taken) => Ok(taken.into()),
-            None => self.recv_slowly(buffer, patience()).map_err(error),
+            None => self.recv_later(buffer, patience()).map_err(error),
         }
+    }
+
+    #[inline(never)]
+    fn recv_later(&mut self, buffer: &mut [u8], patience: Patience) -> Result<Received, Stop> {
+        if self.participant.spin_first(patience) {
+            if let Some(taken) = self.recv_swiftly(buffer) {
+                return Ok(taken.into());
+            }
+        }
+        self.recv_slowly(buffer, patience)
     }
 
     #[inline]

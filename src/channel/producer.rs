@@ -186,7 +186,15 @@ impl Producer {
         if self.send_swiftly(tag, data) {
             return Ok(());
         }
-        self.send_slowly(tag, data, patience()).map_err(error)
+        self.send_later(tag, data, patience()).map_err(error)
+    }
+
+    #[cold]
+    fn send_later(&mut self, tag: u32, data: &[u8], patience: Patience) -> Result<(), Stop> {
+        if self.participant.spin_first(patience) && self.send_swiftly(tag, data) {
+            return Ok(());
+        }
+        self.send_slowly(tag, data, patience)
     }
 
     #[inline]

@@ -7,6 +7,9 @@
 //!
 //! Each is compiled for either kind of ring apart: one for both would keep in memory what one has in registers.
 //!
+//! A swift path does not look for others of its own side that sleep ([`Participant::chain`]): nobody who claims at the first
+//! attempt has swallowed the wake-up of another.
+//!
 //! A swift path that can claim nothing has changed nothing, and the slow one begins anew. A claim that takes more than a copy
 //! is left in `met`, and the slow one goes on from there.
 
@@ -14,7 +17,6 @@ use std::num::NonZeroU32;
 
 use super::consumer::Consumer;
 use super::message::Received;
-use super::participant::{End, Participant};
 use super::producer::Producer;
 use crate::ring::{Claim, Found, Receiver, Receives, Sender, Sends, Shared, Side, mpmc, spsc};
 
@@ -42,15 +44,6 @@ impl From<Taken> for Received {
     }
 }
 
-impl<E: End> Participant<E> {
-    /// Whether the next message is all there is to look after: nothing is due, and nobody of our side sleeps, to whom whoever
-    /// takes something would pass the rest on. Where there is `one` to a side, that is nobody.
-    #[inline(always)]
-    fn at_ease(&self, one: bool) -> bool {
-        self.undisturbed() && (one || self.alone())
-    }
-}
-
 impl Producer {
     /// Sends a message. False if it takes more than that; nothing was sent then.
     #[inline]
@@ -64,7 +57,7 @@ impl Producer {
     #[inline(never)]
     fn send_by<S: Sends>(&mut self, tag: u32, data: &[u8]) -> bool {
         let mem = self.participant.mem;
-        if !self.participant.at_ease(S::ONE) || data.len() > mem.geometry().message_size() {
+        if !self.participant.undisturbed() || data.len() > mem.geometry().message_size() {
             return false;
         }
         let Some(end) = S::of(&mut self.participant.end) else { return false };
@@ -89,7 +82,7 @@ impl Producer {
     #[inline(never)]
     fn reserve_by<S: Sends>(&mut self, len: usize) -> bool {
         let mem = self.participant.mem;
-        if !self.participant.at_ease(S::ONE) || len > mem.geometry().message_size() {
+        if !self.participant.undisturbed() || len > mem.geometry().message_size() {
             return false;
         }
         let Some(end) = S::of(&mut self.participant.end) else { return false };
@@ -114,7 +107,7 @@ impl Consumer {
     fn recv_by<R: Receives>(&mut self, buffer: &mut [u8]) -> Option<Taken> {
         let mem = self.participant.mem;
         let short = buffer.len() < mem.geometry().message_size();
-        if short || self.participant.channel.header.scrub || !self.participant.at_ease(R::ONE) {
+        if short || self.participant.channel.header.scrub || !self.participant.undisturbed() {
             return None;
         }
         let end = R::of(&mut self.participant.end)?;
@@ -143,7 +136,7 @@ impl Consumer {
     #[inline(never)]
     fn lease_by<R: Receives>(&mut self) -> Option<Taken> {
         let mem = self.participant.mem;
-        if !self.participant.at_ease(R::ONE) {
+        if !self.participant.undisturbed() {
             return None;
         }
         let end = R::of(&mut self.participant.end)?;

@@ -35,6 +35,24 @@ impl<E: End> Participant<E> {
         }
     }
 
+    /// After a swift path that could do nothing: spins before the slow one does, and says whether the swift one is worth another
+    /// attempt. What has come meanwhile is then on its way after some ten nanoseconds instead of thirty.
+    #[inline(never)]
+    pub(crate) fn spin_first(&mut self, patience: Patience) -> bool {
+        let waits = !matches!(patience, Patience::None);
+        if !waits || self.met.is_some() || !self.undisturbed() {
+            return false;
+        }
+        let worth_it = self.spin();
+        self.spun = !worth_it;
+        worth_it
+    }
+
+    fn spin(&mut self) -> bool {
+        let Self { pace, end, mem, count, .. } = self;
+        pace.spin(*count, || end.glance(mem))
+    }
+
     /// Goes on after a first `attempt` that failed with `nothing`: tries until it succeeds or patience ends.
     #[cold]
     pub(crate) fn wait_for<T>(
@@ -55,8 +73,10 @@ impl<E: End> Participant<E> {
         let me = self.me;
         let mut limit = MIDWAY.0;
         loop {
+            if !std::mem::take(&mut self.spun) {
+                self.spin();
+            }
             // After a spin in vain too: a glance may miss what a claim finds, and going to sleep costs much more.
-            self.pace.spin(self.count, || self.end.glance(self.channel.mem()));
             if let Some(done) = attempt(self)? {
                 return Ok(done);
             }

@@ -36,7 +36,7 @@ impl<const CONSUMES: bool> End<CONSUMES> {
         // SYNC(tail), SYNC(head)
         let cursor = shared.word(cursor_of(Self::SIDE)).load(Ordering::Acquire);
         let position = Cursor::from_bits(cursor).position();
-        End { me, frontier: position, outlook: Outlook::default(), end: position, open: 0 }
+        End { me, frontier: position, outlook: Outlook::new(shared, 8), end: position, open: 0 }
     }
 
     /// How many slots from `position` on can be claimed, up to `want`.

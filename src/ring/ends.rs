@@ -4,8 +4,6 @@ use super::{Claim, Found, Index, Kind, Nothing, Shared, mpmc, spsc};
 
 /// A producer's end of one kind of ring: what a message in one go takes.
 pub(crate) trait Sends: Sized {
-    /// Is it the kind with one participant to a side?
-    const ONE: bool;
     fn of(either: &mut Sender) -> Option<&mut Self>;
     /// Claims a free slot, in a single attempt. `None` if that takes more; what, the next claim says.
     fn claim_one(&mut self, shared: &Shared) -> Option<Claim>;
@@ -15,8 +13,6 @@ pub(crate) trait Sends: Sized {
 
 /// A consumer's end of one kind of ring, likewise.
 pub(crate) trait Receives: Sized {
-    /// Is it the kind with one participant to a side?
-    const ONE: bool;
     fn of(either: &mut Receiver) -> Option<&mut Self>;
     /// Claims a message that was not adopted, in a single attempt. `None` if that takes more; what, the next claim says.
     fn claim_one(&mut self, shared: &Shared) -> Option<Claim>;

@@ -82,7 +82,11 @@ impl Shared {
 
     pub(crate) fn prefetch_to_free(&self, _position: u64) {}
 
-    pub(crate) fn prefetch_second_line(&self, _position: u64) {}
+    pub(crate) fn prefetch_rest(&self, _position: u64) {}
+
+    pub(crate) fn has_wide_slots(&self) -> bool {
+        false
+    }
 
     pub(crate) fn geometry(&self) -> &Geometry {
         &self.geometry

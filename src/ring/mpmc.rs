@@ -23,30 +23,34 @@ use super::ends::{self, Receives, Sends};
 use super::probe::{self, unless};
 use super::recover::{adopt_ready, hold_by};
 use super::word::{Adopted, Owner, Phase, Stamp};
-use super::{CRASH_SAFE, Claim, Found, Index, Nothing, PREFETCH, Shared, clamp_want, pack_meta};
+use super::{CRASH_SAFE, Claim, Found, Index, Nothing, PREFETCH, Shared, clamp_want, pack_meta, slots_ahead};
 use crate::layout::record;
 use crate::sync::{Ordering, compiler_fence};
 
 /// A producer.
-pub(crate) struct Sender(End<false>);
+pub(crate) struct Sender {
+    end: End<false>,
+    /// How many slots ahead of the one that it writes it asks for.
+    ahead: u64,
+}
 
 impl Sender {
     pub(crate) fn resume(shared: &Shared, me: Index) -> Self {
-        Sender(End::resume(shared, me))
+        Sender { end: End::resume(shared, me), ahead: slots_ahead(shared, PREFETCH) }
     }
 
     #[inline(always)]
     pub(crate) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
-        if self.0.open != 0 {
+        if self.end.open != 0 {
             self.abandon_forgotten(shared);
         }
-        self.0.claim(shared, want)
+        self.end.claim(shared, want)
     }
 
     /// A slot of a forgotten claim would block the ring, and its record is about to be overwritten.
     #[cold]
     fn abandon_forgotten(&mut self, shared: &Shared) {
-        let mut claim = self.0.reopen(shared);
+        let mut claim = self.end.reopen(shared);
         while claim.len != 0 {
             self.abandon(shared, &mut claim);
         }
@@ -66,35 +70,33 @@ impl Sender {
         // SYNC(ready): whoever sees the stamp sees the message; whoever reuses the slot comes after our writes.
         let order = unless("ready not released", Ordering::Release);
         shared.stamp(claim.position).store(stamp.bits(), order);
-        self.0.open = self.0.open.saturating_sub(1);
-        claim.advance(self.0.me.into());
+        self.end.open = self.end.open.saturating_sub(1);
+        claim.advance(self.end.me.into());
     }
 
     pub(crate) fn clean(&mut self, shared: &Shared) -> bool {
-        self.0.clean(shared)
+        self.end.clean(shared)
     }
 }
 
 impl Sends for Sender {
-    const ONE: bool = false;
-
     fn of(either: &mut ends::Sender) -> Option<&mut Self> {
         if let ends::Sender::Mpmc(end) = either { Some(end) } else { None }
     }
 
     #[inline(always)]
     fn claim_one(&mut self, shared: &Shared) -> Option<Claim> {
-        if self.0.open != 0 {
+        if self.end.open != 0 {
             self.abandon_forgotten(&shared.aside());
         }
-        self.0.claim_one(shared)
+        self.end.claim_one(shared)
     }
 
     #[inline(always)]
     fn publish(&mut self, shared: &Shared, claim: &mut Claim, len: u32, tag: u32) {
         if claim.len != 0 {
             shared.set_meta(claim.position, pack_meta(len, tag));
-            shared.prefetch_for_write(claim.position.wrapping_add(PREFETCH));
+            shared.prefetch_for_write(claim.position.wrapping_add(self.ahead));
             self.complete(shared, claim, Phase::Ready);
         }
     }
@@ -291,8 +293,6 @@ impl Receiver {
 }
 
 impl Receives for Receiver {
-    const ONE: bool = false;
-
     fn of(either: &mut ends::Receiver) -> Option<&mut Self> {
         if let ends::Receiver::Mpmc(end) = either { Some(end) } else { None }
     }

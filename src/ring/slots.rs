@@ -18,6 +18,8 @@ const WORD: usize = size_of::<u64>();
 
 /// What one prefetch brings.
 const PREFETCH_LINE: usize = 64;
+/// Most lines of a slot that are asked for.
+const MOST_LINES: usize = 8;
 
 #[inline(always)]
 fn prefetch_for_write(line: *mut u8) {
@@ -122,43 +124,44 @@ impl Shared {
         self.at(self.geometry.slot(position) + slot::META).store(meta, Ordering::Relaxed);
     }
 
-    /// Asks for a slot's first lines, to be written soon: a hint, without any effect but on time. Whoever streams
+    /// Asks for a slot's lines, to be written soon: a hint, without any effect but on time. Whoever streams
     /// otherwise waits for the other side's processor to give up one line after the other.
     #[inline(always)]
     pub(crate) fn prefetch_for_write(&self, position: u64) {
-        let slot = self.geometry.slot(position);
-        prefetch_for_write(self.pointer(slot));
-        if self.has_second_line() {
-            prefetch_for_write(self.pointer(slot + PREFETCH_LINE));
-        }
+        self.lines(position).for_each(|line| prefetch_for_write(self.pointer(line)));
     }
 
-    /// Likewise for a slot that is READY and to be received soon: its first line to be written, when it is freed; its
-    /// second only to be read.
+    /// Likewise for a slot that is READY and to be received soon: its first line to be written, when it is freed; the
+    /// others only to be read.
     #[inline(always)]
     pub(crate) fn prefetch_to_free(&self, position: u64) {
         prefetch_for_write(self.pointer(self.geometry.slot(position)));
-        self.prefetch_second_line(position);
+        self.prefetch_rest(position);
     }
 
     /// Likewise where nothing is written when it is freed.
     #[inline(always)]
     pub(crate) fn prefetch_message(&self, position: u64) {
-        prefetch(self.pointer(self.geometry.slot(position)));
-        self.prefetch_second_line(position);
+        self.lines(position).for_each(|line| prefetch(self.pointer(line)));
     }
 
     /// The rest of a message in a slot whose first line is here.
     #[inline(always)]
-    pub(crate) fn prefetch_second_line(&self, position: u64) {
-        if self.has_second_line() {
-            prefetch(self.pointer(self.geometry.slot(position) + PREFETCH_LINE));
-        }
+    pub(crate) fn prefetch_rest(&self, position: u64) {
+        self.lines(position).skip(1).for_each(|line| prefetch(self.pointer(line)));
     }
 
+    /// Where the lines of a slot begin, the first eight at most: what follows in order, the hardware asks for by itself.
     #[inline(always)]
-    fn has_second_line(&self) -> bool {
-        self.geometry.message_size() > PREFETCH_LINE - slot::PAYLOAD
+    fn lines(&self, position: u64) -> impl Iterator<Item = usize> {
+        let slot = self.geometry.slot(position);
+        let bytes = (slot::PAYLOAD + self.geometry.message_size()).min(MOST_LINES * PREFETCH_LINE);
+        (slot..slot + bytes).step_by(PREFETCH_LINE)
+    }
+
+    /// Whether a slot has more than two lines.
+    pub(crate) fn has_wide_slots(&self) -> bool {
+        slot::PAYLOAD + self.geometry.message_size() > 2 * PREFETCH_LINE
     }
 
     /// Where the payload of a slot begins; `message_size` bytes are there.

@@ -18,7 +18,9 @@
 use super::ends::{self, Receives, Sends};
 use super::probe::{self, unless};
 use super::word::{InHand, Owner, Phase, Stamp};
-use super::{CRASH_SAFE, Claim, Defect, Found, Nothing, Outlook, PREFETCH, Shared, clamp_want, pack_meta};
+use super::{
+    CRASH_SAFE, Claim, Defect, Found, Nothing, Outlook, PREFETCH, Shared, clamp_want, pack_meta, slots_ahead,
+};
 use crate::layout::shared as at;
 use crate::sync::{Ordering, compiler_fence};
 
@@ -30,7 +32,7 @@ fn fresh(position: u64, len: u32) -> Claim {
     Claim { position, len, prev: Owner::NOBODY, adopted: false, attempt: 0 }
 }
 
-/// How many slots ahead of the one that it reads a consumer asks for.
+/// How many small slots ahead of the one that it reads a consumer asks for.
 const AHEAD: u64 = 16;
 
 /// The producer.
@@ -38,6 +40,8 @@ pub(crate) struct Sender {
     tail: u64,
     /// Everything below may be written: a position known to be acknowledged, plus the capacity.
     limit: u64,
+    /// How many slots ahead of the one that it writes it asks for.
+    ahead: u64,
 }
 
 impl Sender {
@@ -52,7 +56,7 @@ impl Sender {
         }
         // SYNC(tail): as in `publish`.
         shared.word(at::TAIL).store(tail, Ordering::Release);
-        Sender { tail, limit: tail }
+        Sender { tail, limit: tail, ahead: slots_ahead(shared, PREFETCH) }
     }
 
     #[inline(always)]
@@ -117,8 +121,6 @@ impl Sender {
 }
 
 impl Sends for Sender {
-    const ONE: bool = true;
-
     fn of(either: &mut ends::Sender) -> Option<&mut Self> {
         if let ends::Sender::Spsc(end) = either { Some(end) } else { None }
     }
@@ -137,7 +139,7 @@ impl Sends for Sender {
             return;
         }
         shared.set_meta(self.tail, pack_meta(len, tag));
-        shared.prefetch_for_write(self.tail.wrapping_add(PREFETCH));
+        shared.prefetch_for_write(self.tail.wrapping_add(self.ahead));
         if probe::mutant("spsc: tail stored before the stamp") {
             shared.word(at::TAIL).store(self.tail.wrapping_add(1), Ordering::Release);
         }
@@ -161,6 +163,8 @@ pub(crate) struct Receiver {
     /// Everything below it, from the head on, is READY.
     frontier: u64,
     outlook: Outlook,
+    /// How many slots ahead of the one that it reads it asks for.
+    ahead: u64,
     /// FREE is an eighth of a lap, `lag`, behind it, and to be moved when the head is here.
     publish_at: u64,
     lag: u64,
@@ -180,7 +184,8 @@ impl Receiver {
         Receiver {
             head,
             frontier: head,
-            outlook: Outlook::default(),
+            outlook: Outlook::new(shared, 16),
+            ahead: slots_ahead(shared, AHEAD),
             publish_at: head.wrapping_add(lag),
             lag,
             started,
@@ -202,7 +207,7 @@ impl Receiver {
     #[inline(always)]
     fn known(&mut self, shared: &Shared, want: u32) -> u64 {
         let known = self.frontier.wrapping_sub(self.head);
-        if known < u64::from(want) || known == AHEAD {
+        if known < u64::from(want) || known == self.ahead {
             return self.look_ahead(&shared.aside(), known, want);
         }
         known
@@ -215,11 +220,12 @@ impl Receiver {
         let end = shared.geometry().capacity().min(known + self.outlook.slots(want));
         let mut len = known;
         if end > known + u64::from(want) && self.is_ready(shared, end - 1) {
-            (known..end.min(known + AHEAD)).for_each(|i| shared.prefetch_message(self.head.wrapping_add(i)));
+            (known..end.min(known + self.ahead))
+                .for_each(|i| shared.prefetch_message(self.head.wrapping_add(i)));
             len = end;
         } else if known < u64::from(want) {
             while len < end && self.is_ready(shared, len) {
-                shared.prefetch_second_line(self.head.wrapping_add(len));
+                shared.prefetch_rest(self.head.wrapping_add(len));
                 len += 1;
             }
         }
@@ -265,8 +271,6 @@ impl Receiver {
 }
 
 impl Receives for Receiver {
-    const ONE: bool = true;
-
     fn of(either: &mut ends::Receiver) -> Option<&mut Self> {
         if let ends::Receiver::Spsc(end) = either { Some(end) } else { None }
     }
@@ -310,8 +314,8 @@ impl Receives for Receiver {
         let order = unless("spsc: head not released", Ordering::Release);
         shared.word(at::HEAD).store(self.head, order);
         claim.advance(Owner::NOBODY);
-        if self.frontier.wrapping_sub(self.head) > AHEAD {
-            shared.prefetch_message(self.head.wrapping_add(AHEAD));
+        if self.frontier.wrapping_sub(self.head) > self.ahead {
+            shared.prefetch_message(self.head.wrapping_add(self.ahead));
         }
         if self.head == self.publish_at {
             self.publish_free(shared);
