@@ -5,8 +5,8 @@ use std::num::NonZeroUsize;
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use semring_cli::framing::{Defect, Framing};
 use semring_cli::framing::pieces::split;
+use semring_cli::framing::{Defect, Framing};
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
 enum Cut {
