@@ -1,4 +1,4 @@
-//! What a supervisor remembers of a service on the board, so that its successor knows it: eight words.
+//! What a supervisor remembers of a service on the board, so that its successor knows it: nine words.
 
 use semring::heartbeat::Place;
 
@@ -77,7 +77,7 @@ impl std::fmt::Display for Outcome {
 
 /// The notes of one place as somebody saw them who only looks.
 #[derive(Clone, Copy)]
-pub(crate) struct Seen<'a>(pub(crate) &'a [u64; 8]);
+pub(crate) struct Seen<'a>(pub(crate) &'a [u64; 9]);
 
 impl Seen<'_> {
     pub(crate) fn is_wanted(self) -> bool {
