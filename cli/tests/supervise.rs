@@ -59,20 +59,11 @@ fn who_refuses_to_die_is_killed_and_who_forks_away_is_ended() {
     set.supervise();
     set.until_run("away", 2);
     assert!(set.read("events").contains("left processes behind"), "{}", set.read("events"));
-    let left = || {
-        let mark = format!("SEMRING_BOARD={}", set.board);
-        let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
-        let ours = processes.filter(|path| {
-            let environment = fs::read(path.join("environ")).unwrap_or_default();
-            environment.split(|&byte| byte == 0).any(|entry| entry == mark.as_bytes())
-        });
-        let lines = ours.map(|path| fs::read_to_string(path.join("cmdline")).unwrap_or_default());
-        lines
-            .filter(|line| line.contains("1001") || line.contains("1002"))
-            .filter(|line| line.starts_with("sleep"))
-            .count()
-    };
-    assert_eq!(left(), 0);
+    let pids = set.processes();
+    let lines = pids.iter().map(|pid| fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default());
+    let left =
+        lines.filter(|line| line.starts_with("sleep\x001001") || line.starts_with("sleep\x001002")).count();
+    assert_eq!(left, 0);
     set.until_run("stubborn", 1);
     set.tell("restart", "stubborn").ok();
     set.until_run("stubborn", 2);

@@ -12,6 +12,8 @@ use super::config::DEFAULT_BOARD;
 use super::engine::NUDGE;
 use super::notes::{Notes, Outcome, Seen};
 use super::pidfd::PidFd;
+use super::strays::{self, Main};
+use super::unit::pids;
 use crate::failure::Failure;
 use crate::text::{self, Align};
 
@@ -53,10 +55,27 @@ fn nudge(board: &Board) -> Result<(), Failure> {
 }
 
 pub(crate) fn stop(board: &Board, service: &str, limit: Duration) -> Result<(), Failure> {
-    let place = place(board, service)?;
+    let (place, since) = (place(board, service)?, Instant::now());
     Notes(&place).set_wanted(false);
     nudge(board)?;
-    if place.wait_for_death(limit)? { Ok(()) } else { Err(late(service, "ended", limit)) }
+    loop {
+        let left = limit.saturating_sub(since.elapsed());
+        // The lease ends with its main process; "begun" is noted until nothing of it is left.
+        if place.wait_for_death(left)? && !matches!(Notes(&place).outcome(), Outcome::Begun(_)) {
+            return Ok(());
+        }
+        if left.is_zero() {
+            return Err(refuses(board, &place, limit));
+        }
+        thread::sleep(LOOK.min(left));
+    }
+}
+
+/// Who has not ended, by its pids.
+fn refuses(board: &Board, place: &Place, limit: Duration) -> Failure {
+    let left = strays::find(Main::Unseen, board.name(), place.name());
+    let who = if left.is_empty() { String::new() } else { format!(" (processes {})", pids(&left)) };
+    late(&format!("{}{who}", place.name()), "ended", limit)
 }
 
 /// Starts what was stopped or is done; what runs goes on.

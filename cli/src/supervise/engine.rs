@@ -1,6 +1,7 @@
 //! The supervisor at work: one thread that sleeps in poll(2) until a process ends, a signal comes, somebody says something,
 //! or it is time for something. Nothing here is needed to know how the services stand: that is on the board.
 
+use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use super::clock::Now;
 use super::config::{self, Config, Restart, Service};
 use super::events::Events;
 use super::notify::Manager;
+use super::strays;
 use super::unit::{Orders, Phase, Unit};
 use super::units::nanos;
 
@@ -117,6 +119,7 @@ impl Engine {
         let new = config.services.iter().filter(|service| !known(&service.name));
         let places: Vec<Place> =
             new.map(|service| place(&self.keeper, &service.name)).collect::<Result<_, _>>()?;
+        let living = if places.is_empty() { HashSet::new() } else { strays::living(&self.board) };
         let (mut places, mut before) = (places.into_iter(), std::mem::take(&mut self.units));
         for service in config.services {
             match before.iter().position(|unit| unit.service.name == service.name) {
@@ -125,7 +128,11 @@ impl Engine {
                     unit.redefine(service);
                     self.units.push(unit);
                 }
-                None => self.units.extend(places.next().map(|place| Unit::new(service, place, self.events))),
+                None => {
+                    let haunted = living.contains(&service.name);
+                    self.units
+                        .extend(places.next().map(|place| Unit::new(service, place, haunted, self.events)));
+                }
             }
         }
         before.iter_mut().for_each(|unit| unit.removed = true);
@@ -138,7 +145,7 @@ impl Engine {
         for name in self.keeper.kept()? {
             if self.units.iter().all(|unit| unit.service.name != name) {
                 let place = place(&self.keeper, &name)?;
-                let mut unit = Unit::new(Service::new(name, Vec::new()), place, self.events);
+                let mut unit = Unit::new(Service::new(name, Vec::new()), place, false, self.events);
                 unit.removed = true;
                 self.units.push(unit);
             }
@@ -289,7 +296,7 @@ impl Engine {
                 Err(Errno::EINTR) => continue,
                 _ => return,
             };
-            if self.units.iter().flat_map(Unit::watched).any(|process| process.pid() == pid.as_raw()) {
+            if self.units.iter().any(|unit| unit.reaps(pid.as_raw())) {
                 return;
             }
             let _ = waitid(Id::Pid(pid), flags);

@@ -16,7 +16,10 @@ use super::logs::Pump;
 use super::notes::{Notes, Outcome};
 use super::notify::{Said, Socket};
 use super::pidfd::{End, PidFd};
+use super::strays::Main;
 use super::units::nanos;
+pub(crate) use finish::pids;
+
 use finish::AGAIN;
 
 /// How soon to look again at what changes at this moment.
@@ -41,11 +44,15 @@ pub(crate) struct Running {
     pub(crate) main: PidFd,
     since: u64,
     ready: bool,
+    /// When it was surely alive last, by CLOCK_BOOTTIME.
+    seen: u64,
 }
 
 #[derive(Debug)]
 pub(crate) struct Ending {
-    main: i32,
+    main: Main,
+    /// Our child, which has ended: not reaped before its strays have ended, so that its session's number stays its own.
+    zombie: Option<PidFd>,
     left: Vec<PidFd>,
     kill_at: u64,
     /// How long it had run.
@@ -77,13 +84,16 @@ pub(crate) struct Unit {
     pub(crate) socket: Option<Socket>,
     /// No longer in the configuration.
     pub(crate) removed: bool,
+    /// Processes of it may live of which this board knows nothing: to be looked for before it is started.
+    haunted: bool,
     events: Events,
     /// What was said last of what cannot be helped, so that it is said once.
     complaint: String,
 }
 
 impl Unit {
-    pub(crate) fn new(service: Service, place: Place, events: Events) -> Self {
+    /// `haunted`: are there processes of that name already?
+    pub(crate) fn new(service: Service, place: Place, haunted: bool, events: Events) -> Self {
         let fingerprint = service.fingerprint();
         let (phase, complaint) = (Phase::Down, String::new());
         Unit {
@@ -94,6 +104,7 @@ impl Unit {
             pump: None,
             socket: None,
             removed: false,
+            haunted,
             events,
             complaint,
         }
@@ -210,5 +221,14 @@ impl Unit {
             _ => (None, &[][..]),
         };
         main.into_iter().chain(left)
+    }
+
+    /// Is it for this unit to reap that child?
+    pub(crate) fn reaps(&self, pid: i32) -> bool {
+        let zombie = match &self.phase {
+            Phase::Ending(ending) => ending.zombie.as_ref(),
+            _ => None,
+        };
+        self.watched().chain(zombie).any(|process| process.pid() == pid)
     }
 }

@@ -3,9 +3,10 @@
 use std::io;
 use std::time::{Duration, SystemTime};
 
+use nix::libc::{EINVAL, ENOENT, ESRCH};
 use nix::unistd::{User, geteuid};
 
-use super::{Orders, Phase, Running, Unit};
+use super::{Orders, Phase, Running, Unit, pids};
 use crate::supervise::clock::Now;
 use crate::supervise::config::Restart;
 use crate::supervise::logs::Pump;
@@ -13,6 +14,7 @@ use crate::supervise::notes::Outcome;
 use crate::supervise::notify::Socket;
 use crate::supervise::pidfd::{End, PidFd};
 use crate::supervise::spawn::{NotStarted, start};
+use crate::supervise::strays::{self, Main};
 use crate::supervise::units::nanos;
 
 impl Unit {
@@ -31,9 +33,9 @@ impl Unit {
         if let Outcome::Begun(starts) = self.notes().outcome() {
             // Started by a predecessor: if it got its place it has ended unseen, otherwise it never was.
             let member = self.place.member()?;
-            let ran = member.starts as u32 != starts;
-            self.notes().set_outcome(if ran { Outcome::Ended(End::Unknown) } else { Outcome::None });
-            if ran {
+            if member.starts as u32 == starts {
+                self.notes().set_outcome(Outcome::None);
+            } else if !self.ends_left(board, orders.now) {
                 self.ended(Outcome::Ended(End::Unknown), member.age, orders.now);
             }
             return Ok(true);
@@ -50,7 +52,23 @@ impl Unit {
         if !orders.turn || self.due(orders.now) > 0 {
             return Ok(false);
         }
+        // Once: as long as we live none gets lost.
+        if std::mem::take(&mut self.haunted) && self.ends_left(board, orders.now) {
+            self.was_ordered();
+            return Ok(true);
+        }
         self.start(board, orders.now)
+    }
+
+    /// Ends what is left of it although nobody holds its place; `false` if nothing is.
+    fn ends_left(&mut self, board: &str, now: Now) -> bool {
+        let left = strays::find(Main::Unseen, board, &self.service.name);
+        if left.is_empty() {
+            return false;
+        }
+        self.say(format_args!("processes of it are left ({}), which end first", pids(&left)));
+        self.end(Main::Unseen, left, Some(End::Unknown), Duration::ZERO, now);
+        true
     }
 
     /// Has it ended in a way after which it is not started again?
@@ -153,7 +171,7 @@ impl Unit {
     }
 
     pub(super) fn run(&mut self, main: PidFd, now: Now, ready: bool) {
-        self.phase = Phase::Running(Running { main, since: now.steady, ready });
+        self.phase = Phase::Running(Running { main, since: now.steady, ready, seen: now.boot });
     }
 
     pub(super) fn not_started(&mut self, error: &io::Error, now: Now) {
@@ -168,22 +186,39 @@ impl Unit {
             return Ok(false);
         }
         let main = match PidFd::open(holder) {
-            Ok(main) => main,
-            Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => return Ok(false), // it is gone now
+            // Asked after the pidfd was open: from then on it is one process's.
+            Ok(main) if self.place.is_holder(holder)? && !main.has_ended() => main,
+            Ok(_) => return self.bequeathed(board, holder, orders.now),
+            // There is none, or it is the number of a thread.
+            Err(error) if matches!(error.raw_os_error(), Some(ESRCH | EINVAL | ENOENT)) => {
+                return self.bequeathed(board, holder, orders.now);
+            }
             Err(error) => {
                 self.complain(format_args!("cannot watch process {holder}: {error}"));
                 return Ok(false);
             }
         };
-        // Asked after the pidfd was open: a process that holds the place has its number for itself.
-        if self.place.holder()? != Some(holder) || main.has_ended() {
-            return Ok(false);
-        }
         if let Err(error) = self.prepare(board) {
             self.complain(format_args!("cannot be heard: {error}"));
         }
         self.say(format_args!("runs already, process {holder}"));
         self.run(main, orders.now, true);
         Ok(true)
+    }
+
+    /// Who claimed the place has ended. Either so has the lease, or it is held by a process that shares its semaphore undo:
+    /// one of the service's, whatever has the number of the claimant now.
+    fn bequeathed(&mut self, board: &str, claimant: i32, now: Now) -> semring::Result<bool> {
+        if self.place.holder()? != Some(claimant) {
+            return Ok(true);
+        }
+        let ends = self.ends_left(board, now);
+        if !ends {
+            self.complain(format_args!(
+                "its process {claimant} has ended, but another one shares its semaphore undo (CLONE_SYSVSEM) and \
+                 cannot be found: it starts again when that has ended"
+            ));
+        }
+        Ok(ends)
     }
 }
