@@ -17,9 +17,19 @@ fn lives(pid: i32) -> bool {
     stat.rsplit_once(')').is_some_and(|(_, fields)| !fields.starts_with(" Z"))
 }
 
+/// The one that was left last; 0 before that.
+fn last_stray(set: &Supervised) -> i32 {
+    set.read("stray").strip_suffix('\n').and_then(|pid| pid.parse().ok()).unwrap_or(0)
+}
+
+/// It has found out by now if there is another one.
+fn until_begun(set: &Supervised, times: usize) {
+    set.until("it has begun", || set.read("begun").lines().count() == times);
+}
+
 fn stray(set: &Supervised) -> i32 {
-    set.until("one is left", || set.read("stray").ends_with('\n'));
-    set.read("stray").trim().parse().unwrap()
+    set.until("one is left", || last_stray(set) != 0);
+    last_stray(set)
 }
 
 /// `stop` returned as soon as the main process had ended.
@@ -34,6 +44,21 @@ fn stop_is_done_when_nothing_is_left_and_names_who_refuses() {
     assert!(lives(stray));
     set.tell("stop", "a").ok();
     assert!(!lives(stray));
+    // Nor is it done for a successor who has never seen the main process.
+    set.tell("start", "a").ok();
+    set.until_run("a", 2);
+    let main = set.alive("a").unwrap();
+    set.until("one is left", || last_stray(&set) != stray && last_stray(&set) != 0);
+    let stray = last_stray(&set);
+    set.kill_supervisor();
+    set.tell("stop", "a").fails(1, "no supervisor is running");
+    signal(main, SIGKILL);
+    set.until("its main process is gone", || !lives(main));
+    assert!(lives(stray));
+    set.supervise();
+    set.until("it supervises", || set.tell("stop", "a").status.success());
+    assert!(!lives(stray), "{}", set.read("events"));
+    assert_eq!(set.runs("a").len(), 2);
     set.end();
 }
 
@@ -43,13 +68,14 @@ fn a_successor_ends_what_is_left_before_it_starts_another() {
     let mut set = Supervised::new(&service("a", LEAVES, "grace = '100ms'\nbackoff = '10ms'"));
     set.supervise();
     set.until_run("a", 1);
-    let (main, stray) = (set.alive("a").unwrap(), stray(&set));
+    let (main, first) = (set.alive("a").unwrap(), stray(&set));
     set.kill_supervisor();
     signal(main, SIGKILL);
     set.until("its main process is gone", || set.alive("a").is_none());
     set.supervise();
     set.until_run("a", 2);
-    assert!(!lives(stray), "{}", set.read("events"));
+    set.until("another one is left", || last_stray(&set) != first && last_stray(&set) != 0);
+    assert!(!lives(first), "{}", set.read("events"));
     set.assert_none_doubled();
     set.end();
 }
@@ -57,7 +83,7 @@ fn a_successor_ends_what_is_left_before_it_starts_another() {
 /// Without their board, which said that they run, all were started again.
 #[test]
 fn what_runs_without_a_board_ends_before_another_one_starts() {
-    let mut set = Supervised::new(&service("a", SLEEP, "restart = 'never'"));
+    let mut set = Supervised::new(&service("a", "echo x >> begun; exec sleep 1000", "restart = 'never'"));
     set.supervise();
     set.until_run("a", 1);
     let main = set.alive("a").unwrap();
@@ -66,6 +92,7 @@ fn what_runs_without_a_board_ends_before_another_one_starts() {
     assert!(lives(main));
     set.supervise();
     set.until_run("a", 2);
+    until_begun(&set, 2);
     assert!(!lives(main));
     set.assert_none_doubled();
     set.end();
@@ -75,13 +102,14 @@ fn what_runs_without_a_board_ends_before_another_one_starts() {
 /// their time.
 #[test]
 fn two_supervisors_of_one_name_run_nothing_twice() {
-    let takes_time = "trap 'sleep 0.5; exit 0' TERM; while :; do sleep 0.02; done";
+    let takes_time = "echo x >> begun; trap 'sleep 0.5; exit 0' TERM; while :; do sleep 0.02; done";
     let mut set = Supervised::new(&service("a", takes_time, ""));
     set.supervise();
     set.until_run("a", 1);
     set.board().unwrap().remove().unwrap();
     set.supervise();
     set.until_run("a", 2);
+    until_begun(&set, 2);
     set.assert_none_doubled();
     assert!(within(LIMIT, || set.reap() == 1), "{}", set.read("events"));
     set.end();
