@@ -190,7 +190,7 @@ impl Engine {
         let mut wake_at = now.steady.saturating_add(BOARD);
         for (i, unit) in self.units.iter().enumerate() {
             wake_at = wake_at.min(unit.wake_at(&self.orders(i, now))?);
-            if matches!(&unit.service.restart, Restart::At(schedule) if schedule.follows_the_calendar()) {
+            if matches!(unit.service.restart, Restart::At(_)) {
                 wake_at = wake_at.min(now.steady + CALENDAR);
             }
         }

@@ -12,6 +12,7 @@ const FAILURES: usize = 4;
 const NOT_BEFORE: usize = 5;
 const RATE: usize = 6;
 const OUTCOME: usize = 7;
+const PACE: usize = 8;
 
 /// The end of the last run, as far as anybody saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,6 +156,17 @@ impl Notes<'_> {
 
     pub(crate) fn set_rate(self, memory: u64) {
         self.0.set_note(RATE, memory);
+    }
+
+    /// Of which definition FAILURES, NOT_BEFORE and RATE are; under another one they mean nothing.
+    pub(crate) fn set_pace(self, pace: u64) {
+        if self.0.note(PACE) != pace {
+            self.set_failures(0);
+            self.set_not_before(0);
+            self.set_rate(0);
+            // Last: killed before, the next one does it.
+            self.0.set_note(PACE, pace);
+        }
     }
 
     pub(crate) fn outcome(self) -> Outcome {

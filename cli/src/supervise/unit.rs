@@ -13,7 +13,7 @@ use super::clock::Now;
 use super::config::{Restart, Service};
 use super::events::Events;
 use super::logs::Pump;
-use super::notes::{Notes, Outcome};
+use super::notes::Notes;
 use super::notify::{Said, Socket};
 use super::pidfd::{End, PidFd};
 use super::strays::Main;
@@ -96,6 +96,7 @@ impl Unit {
     pub(crate) fn new(service: Service, place: Place, haunted: bool, events: Events) -> Self {
         let fingerprint = service.fingerprint();
         let (phase, complaint) = (Phase::Down, String::new());
+        Notes(&place).set_pace(service.pace());
         Unit {
             service,
             fingerprint,
@@ -112,15 +113,11 @@ impl Unit {
 
     /// The definition from now on.
     pub(crate) fn redefine(&mut self, service: Service) {
-        if matches!(self.phase, Phase::Done)
-            && (self.service.restart != service.restart || self.fingerprint != service.fingerprint())
-        {
+        if matches!(self.phase, Phase::Done) {
+            // Perhaps not under the new one.
             self.phase = Phase::Down;
-            self.notes().set_outcome(Outcome::None);
         }
-        if matches!(service.restart, Restart::At(_)) && self.service.restart != service.restart {
-            self.notes().set_not_before(0);
-        }
+        self.notes().set_pace(service.pace());
         self.fingerprint = service.fingerprint();
         self.removed = false;
         self.service = service;

@@ -45,7 +45,7 @@ impl Unit {
         }
         if self.notes().is_asked() {
             self.forgive(orders.now);
-        } else if self.is_finished() {
+        } else if self.is_finished() && !self.is_redefined() {
             self.phase = Phase::Done;
             return Ok(false);
         }
@@ -98,22 +98,15 @@ impl Unit {
     pub(super) fn due(&self, now: Now) -> u64 {
         let notes = self.notes();
         let Restart::At(schedule) = &self.service.restart else {
-            let allowed = self.service.rate.allowed(notes.rate());
-            // No back-off lasts longer: it is the calendar's time, of the job that this was.
-            let latest = now.steady.saturating_add(nanos(self.service.backoff.most));
-            let not_before = Some(notes.not_before()).filter(|&time| time <= latest).unwrap_or(0);
+            let allowed = self.service.rate.allowed(notes.rate(), now.steady);
+            let not_before = self.service.backoff.until(notes.not_before(), now.steady);
             return not_before.max(allowed).saturating_sub(now.steady);
         };
         let ran =
             self.place.ran().map_or(0, |ran| ran.duration_since(SystemTime::UNIX_EPOCH).map_or(0, nanos));
-        match notes.not_before() {
-            // It has run since it was due last.
-            due if due != 0 && ran >= due => notes.set_not_before(schedule.next(ran)),
-            0 if ran != 0 => notes.set_not_before(schedule.next(ran)),
-            0 => notes.set_not_before(schedule.first(now.calendar).max(1)),
-            _ => {}
-        }
-        notes.not_before().saturating_sub(now.calendar)
+        let due = schedule.due(notes.not_before(), ran, now.calendar);
+        notes.set_not_before(due);
+        due.saturating_sub(now.calendar)
     }
 
     pub(super) fn start(&mut self, board: &str, now: Now) -> semring::Result<bool> {

@@ -174,7 +174,11 @@ impl Unit {
     pub(super) fn ended(&mut self, outcome: Outcome, ran: Duration, now: Now) {
         let notes = self.notes();
         notes.set_outcome(outcome);
-        if matches!(self.service.restart, Restart::At(_)) {
+        if let Restart::At(schedule) = &self.service.restart {
+            // What could not even be forked has not run: it would be due on and on.
+            if matches!(outcome, Outcome::NotExecuted(_)) {
+                notes.set_not_before(schedule.next(now.calendar));
+            }
             self.say(outcome);
             self.phase = Phase::Down;
             return;
