@@ -156,10 +156,11 @@ mod steps {
             ptrace::syscall(pid, pass.take()).unwrap();
             match waitpid(pid, None).unwrap() {
                 WaitStatus::PtraceSyscall(_) => return Ok(None),
-                WaitStatus::PtraceEvent(..) => {
+                WaitStatus::PtraceEvent(_, _, event) => {
                     let child = Pid::from_raw(ptrace::getevent(pid).unwrap() as i32);
                     waitpid(child, Some(WaitPidFlag::__WALL)).unwrap();
-                    if want_child {
+                    // The other one is the supervisor's second thread, which only sleeps.
+                    if want_child && event == nix::libc::PTRACE_EVENT_FORK {
                         return Ok(Some(child));
                     }
                     ptrace::detach(child, None).unwrap();
@@ -180,10 +181,10 @@ mod steps {
         }
     }
 
-    /// Has it gone to sleep, with everything started? Only its board makes it look again then, every ten seconds.
+    /// Has it gone to sleep, with everything started?
     fn sleeps(pid: Pid) -> bool {
         let registers = ptrace::getregs(pid).unwrap();
-        registers.orig_rax == POLL && !(0..9_000).contains(&(registers.rdx as i32))
+        registers.orig_rax == POLL && (registers.rdx as i32) < 0
     }
 
     /// Kills the supervisor at each step of its start; the next one finds one service, or starts one.

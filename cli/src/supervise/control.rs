@@ -9,9 +9,9 @@ use semring::heartbeat::{Board, BoardOptions, Life, Member, Place};
 use serde_json::{Value, json};
 
 use super::config::DEFAULT_BOARD;
-use super::engine::NUDGE;
 use super::notes::{Notes, Outcome, Seen};
 use super::pidfd::PidFd;
+use super::signals::NUDGE;
 use super::strays::{self, Main};
 use super::unit::pids;
 use crate::failure::Failure;

@@ -3,7 +3,7 @@
 //! ```text
 //! config    what is to run, from a file        units, pace, order, schedule   pure parts of that
 //! run       becoming the supervisor, or a standby
-//! engine    its loop                           events  what it says            clock
+//! engine    its loop                           events  what it says            clock, signals
 //! unit      one service                        notes   what a successor has to know
 //! spawn     between fork and exec              pidfd, strays, logs, notify, files
 //! control   the commands
@@ -23,6 +23,7 @@ mod pace;
 mod pidfd;
 mod run;
 mod schedule;
+mod signals;
 mod spawn;
 mod strays;
 mod unit;

@@ -12,10 +12,11 @@ use semring::daemon::Starting;
 use semring::heartbeat::{Board, BoardOptions, Keeper};
 
 use super::config::Config;
-use super::engine::{Engine, NUDGE, block, signals};
+use super::engine::Engine;
 use super::events::Events;
 use super::files;
 use super::notify::Manager;
+use super::signals::{block, nudge_self, signals};
 use crate::background::settle;
 use crate::failure::{Context, Failure};
 
@@ -104,7 +105,7 @@ fn stand_by(board: &Board) -> Result<Option<Keeper>, Error> {
             let kept = board.keep(Duration::MAX);
             // Nobody is there to hear it only if the process is about to end.
             let _ = sender.send(kept);
-            let _ = kill(Pid::this(), NUDGE);
+            nudge_self();
         })
     };
     loop {

@@ -80,8 +80,8 @@ pub(crate) fn start(
         // The board is ours, not the user's: the claim comes first.
         identity.as_ref().map_or(Ok(()), Identity::assume)
     };
-    // SAFETY: between fork and exec of a process with one thread: system calls, and stores to memory that was mapped
-    // before. Errors are bare numbers. The closure makes `Command` fork, which shares no semaphore undo.
+    // SAFETY: between fork and exec: system calls, and stores to memory that was mapped before; nothing that allocates or
+    // takes a lock, which the other thread might have held. Errors are bare numbers. The closure makes `Command` fork, which shares no semaphore undo.
     unsafe { command.pre_exec(become_it) };
     command.spawn().map_err(|error| match error.raw_os_error() {
         Some(libc::EALREADY | libc::ECANCELED) => NotStarted::Overtaken,

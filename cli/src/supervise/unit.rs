@@ -72,6 +72,8 @@ pub(crate) struct Orders {
     pub(crate) hurry: bool,
     /// Whoever this one is after is up; when ending: nobody who is after this one is up any more.
     pub(crate) turn: bool,
+    /// The board is gone: whoever has a service's name may be another supervisor's by now.
+    pub(crate) lost: bool,
 }
 
 #[derive(Debug)]

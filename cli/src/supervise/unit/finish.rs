@@ -21,7 +21,7 @@ impl Unit {
         let Phase::Running(running) = &mut self.phase else { return Ok(false) };
         let (since, ready) = (running.since, running.ready);
         if running.main.has_ended() {
-            self.main_ended(board, orders.now);
+            self.main_ended(board, orders);
             return Ok(true);
         }
         running.seen = orders.now.boot;
@@ -61,11 +61,12 @@ impl Unit {
     }
 
     /// It has ended by itself; what it left behind ends now.
-    fn main_ended(&mut self, board: &str, now: Now) {
+    fn main_ended(&mut self, board: &str, orders: &Orders) {
+        let now = orders.now;
         let Phase::Running(running) = std::mem::replace(&mut self.phase, Phase::Down) else { return };
         let end = running.main.end();
         let main = whose(&running.main, end, running.seen);
-        let left = strays::find(main, board, &self.service.name);
+        let left = strays(main, board, &self.service.name, orders);
         if left.is_empty() {
             running.main.reap();
             let ran = Duration::from_nanos(now.steady.saturating_sub(running.since));
@@ -124,33 +125,13 @@ impl Unit {
 
     pub(super) fn step_ending(&mut self, board: &str, orders: &Orders) -> bool {
         let Phase::Ending(ending) = &mut self.phase else { return false };
-        let processes = std::mem::take(&mut ending.left).into_iter();
-        let (gone, left): (Vec<PidFd>, _) = processes.partition(PidFd::has_ended);
-        ending.left = left;
-        for process in gone {
-            match ending.main {
-                // Nothing else is known of how it ended.
-                Main::Other(main, seen) if ending.outcome.is_none() && main == process.pid() => {
-                    let end = process.end();
-                    (ending.main, ending.outcome) = (whose(&process, end, seen), Some(end));
-                    ending.zombie = Some(process);
-                }
-                _ => {
-                    process.reap();
-                }
-            }
-        }
-        if let Main::Other(_, seen) = &mut ending.main
-            && ending.outcome.is_none()
-        {
-            *seen = orders.now.boot;
-        }
+        ending.collect(orders.now);
         if ending.left.is_empty() {
-            ending.left = strays::find(ending.main, board, &self.service.name);
+            ending.left = strays(ending.main, board, &self.service.name, orders);
             ending.left.iter().for_each(|process| process.signal_group(Signal::SIGTERM));
         }
         if ending.left.is_empty() {
-            ending.zombie.take().map(|main| main.reap());
+            ending.zombie.iter().for_each(|main| _ = main.reap());
             let (outcome, ran) = (Outcome::Ended(ending.outcome.unwrap_or(End::Unknown)), ending.ran);
             if ending.ordered {
                 self.forgive(orders.now);
@@ -197,6 +178,36 @@ impl Unit {
             }
             self.phase = Phase::Down;
         }
+    }
+}
+
+impl Ending {
+    /// Takes out those that have ended; the main process is reaped last.
+    fn collect(&mut self, now: Now) {
+        let processes = std::mem::take(&mut self.left).into_iter();
+        let (gone, left): (Vec<PidFd>, _) = processes.partition(PidFd::has_ended);
+        self.left = left;
+        for process in gone {
+            match self.main {
+                Main::Other(main, seen) if self.outcome.is_none() && main == process.pid() => {
+                    let end = process.end();
+                    (self.main, self.outcome) = (whose(&process, end, seen), Some(end));
+                    self.zombie = Some(process);
+                }
+                _ => _ = process.reap(),
+            }
+        }
+        match &mut self.main {
+            Main::Other(_, seen) if self.outcome.is_none() => *seen = now.boot,
+            _ => {}
+        }
+    }
+}
+
+fn strays(main: Main, board: &str, service: &str, orders: &Orders) -> Vec<PidFd> {
+    match main {
+        Main::Other(..) | Main::Unseen if orders.lost => Vec::new(),
+        main => strays::find(main, board, service),
     }
 }
 
