@@ -86,6 +86,7 @@ fn what_runs_without_a_board_ends_before_another_one_starts() {
     let mut set = Supervised::new(&service("a", "echo x >> begun; exec sleep 1000", "restart = 'never'"));
     set.supervise();
     set.until_run("a", 1);
+    until_begun(&set, 1);
     let main = set.alive("a").unwrap();
     set.kill_supervisor();
     set.board().unwrap().remove().unwrap();
@@ -106,6 +107,7 @@ fn two_supervisors_of_one_name_run_nothing_twice() {
     let mut set = Supervised::new(&service("a", takes_time, ""));
     set.supervise();
     set.until_run("a", 1);
+    until_begun(&set, 1);
     set.board().unwrap().remove().unwrap();
     set.supervise();
     set.until_run("a", 2);
