@@ -210,13 +210,25 @@ fn a_service_runs_as_its_user() {
         return eprintln!("skipped: only root can run services as others");
     }
     let mut set = Supervised::new(
-        "[service.a]\ncommand = 'id -un; id -G; pwd'\nuser = 'nobody'\nrestart = 'never'\nlog = 'log'\ndirectory = '/'\n",
+        "[service.a]\ncommand = 'id -un; id -G; pwd; env; echo by its name > /dev/stdout'\nuser = 'nobody'\nrestart = 'never'\nlog = 'log'\ndirectory = '/'\n\
+         env = { LOGNAME = 'as configured' }\n",
     );
-    set.supervise();
-    set.until("its output", || set.read("log").lines().count() == 3);
+    let mut command = set.command();
+    let child = command.env("SHELL", "/bin/sh").env("HOME", "/root").spawn();
+    set.adopt(child.unwrap());
+    set.until("its output", || set.read("log").ends_with("by its name\n"));
     let text = set.read("log");
-    assert!(text.starts_with("nobody\n") && text.ends_with("\n/\n"), "{text}");
-    assert_ne!(text.lines().nth(1), Some("0"));
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!((lines[0], lines[2]), ("nobody", "/"), "{text}");
+    // What the group database says of it, and nothing of the supervisor's.
+    let groups = std::process::Command::new("id").args(["-G", "nobody"]).output().unwrap().stdout;
+    assert_eq!(lines[1].as_bytes(), groups.trim_ascii_end(), "{text}");
+    let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+    for variable in ["USER=nobody", "LOGNAME=as configured", &format!("HOME={}", nobody.dir.display())] {
+        assert!(lines.contains(&variable), "{variable}\n{text}");
+    }
+    let may_login = !nobody.shell.ends_with("nologin") && !nobody.shell.ends_with("false");
+    assert_eq!(lines.iter().any(|line| line.starts_with("SHELL=")), may_login, "{text}");
     set.end();
 }
 
@@ -310,8 +322,12 @@ fn a_check_names_the_services_in_their_order() {
 #[test]
 fn who_is_asked_for_and_cannot_be_prepared_keeps_nobody_busy() {
     let mut set = Supervised::new(&service("a", SLEEP, "log = 'a.log'"));
-    set.write("a.log.pipe", "");
     set.supervise();
+    set.until_run("a", 1);
+    let fifo = set.fifo("a.log").unwrap();
+    std::fs::remove_file(&fifo).unwrap();
+    std::fs::write(&fifo, "").unwrap();
+    signal(set.alive("a").unwrap(), SIGKILL);
     set.until_said("is no FIFO");
     set.tell("restart", "a").fails(1, "could not be");
     set.end();
@@ -336,7 +352,7 @@ fn a_fifo_that_is_taken_away_stops_nobody() {
     let mut set = Supervised::new(&service("a", SLEEP, "log = 'a.log'\nbackoff = '10ms'"));
     set.supervise();
     set.until_run("a", 1);
-    std::fs::remove_file(set.directory.join("a.log.pipe")).unwrap();
+    std::fs::remove_file(set.fifo("a.log").unwrap()).unwrap();
     signal(set.alive("a").unwrap(), SIGKILL);
     set.until_run("a", 2);
     set.end();

@@ -178,9 +178,7 @@ impl Engine {
         }
         for unit in &mut self.units {
             unit.listen();
-            if let Some(pump) = &mut unit.pump {
-                pump.copy();
-            }
+            unit.copy_output();
         }
     }
 

@@ -120,6 +120,11 @@ struct Target {
     timeout: Duration,
 }
 
+/// A number for a service of a board, where both names would be too long.
+fn tag(board: &str, service: &str) -> u64 {
+    twox_hash::XxHash3_64::oneshot(format!("{board}\0{service}").as_bytes())
+}
+
 /// What a configuration without errors is for.
 fn report(config: &Config, json: bool) -> Result<(), Failure> {
     let services: Vec<&str> = config.services.iter().map(|service| service.name.as_str()).collect();

@@ -37,9 +37,8 @@ pub(crate) struct Socket {
 impl Socket {
     /// The socket of a service that runs as `uid`.
     pub(crate) fn open(board: &str, service: &str, uid: u32) -> io::Result<Self> {
-        // 107 bytes at most: a long name is told by its hash.
-        let hash = twox_hash::XxHash3_64::oneshot(format!("{board}\0{service}").as_bytes());
-        let name = format!("semring/{}/{hash:016x}", geteuid());
+        // 107 bytes at most.
+        let name = format!("semring/{}/{:016x}", geteuid(), super::tag(board, service));
         let socket = bind(&SocketAddr::from_abstract_name(&name)?)?;
         socket.set_nonblocking(true)?;
         setsockopt(&socket, PassCred, &true)?;

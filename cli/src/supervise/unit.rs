@@ -174,6 +174,15 @@ impl Unit {
         }
     }
 
+    /// What it has written, as far as others are not kept waiting.
+    pub(crate) fn copy_output(&mut self) {
+        let Some(pump) = &mut self.pump else { return };
+        pump.copy();
+        if let Some(news) = pump.news() {
+            self.complain(news);
+        }
+    }
+
     /// What the service itself has said.
     pub(crate) fn listen(&mut self) {
         for _ in 0..DATAGRAMS {

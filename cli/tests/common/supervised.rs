@@ -143,6 +143,14 @@ impl Supervised {
         assert!(self.board().is_none(), "the board was left behind");
     }
 
+    /// The FIFO through which the output of a service gets into a log.
+    pub(crate) fn fifo(&self, log: &str) -> Option<PathBuf> {
+        let entries = fs::read_dir(&self.directory).unwrap().map(|entry| entry.unwrap().file_name());
+        let names = entries.map(|name| name.into_string().unwrap());
+        let mut fifos = names.filter(|name| name.starts_with(log) && name.ends_with(".pipe"));
+        fifos.next().map(|name| self.directory.join(name))
+    }
+
     /// All processes of the services, by their environment: with the board or without it.
     pub(crate) fn processes(&self) -> Vec<i32> {
         let mark = format!("SEMRING_BOARD={}", self.board);

@@ -15,6 +15,7 @@ use crate::supervise::notify::Socket;
 use crate::supervise::pidfd::{End, PidFd};
 use crate::supervise::spawn::{NotStarted, start};
 use crate::supervise::strays::{self, Main};
+use crate::supervise::tag;
 use crate::supervise::units::nanos;
 
 impl Unit {
@@ -136,16 +137,17 @@ impl Unit {
 
     /// What has to be there before: the log and the socket.
     pub(super) fn prepare(&mut self, board: &str) -> io::Result<()> {
+        let user = self.service.user.as_deref().and_then(|user| User::from_name(user).ok().flatten());
+        let uid = user.map_or(geteuid(), |user| user.uid).as_raw();
         let wanted = |pump: &Pump| self.service.log.as_ref().is_some_and(|log| pump.is_of(log));
         if !self.pump.as_ref().is_some_and(wanted) {
             self.close_pump();
-            self.pump = self.service.log.as_ref().map(Pump::open).transpose()?;
+            let tag = tag(board, &self.service.name);
+            self.pump = self.service.log.as_ref().map(|log| Pump::open(log, tag, uid)).transpose()?;
         }
         if self.service.ready.is_none() {
             self.socket = None;
         } else if self.socket.is_none() {
-            let user = self.service.user.as_deref().and_then(|user| User::from_name(user).ok().flatten());
-            let uid = user.map_or(geteuid(), |user| user.uid).as_raw();
             self.socket = Some(Socket::open(board, &self.service.name, uid)?);
         }
         Ok(())
