@@ -58,44 +58,6 @@ fn dependencies_wait_for_readiness_and_end_last() {
 }
 
 #[test]
-fn the_supervisor_tells_its_own() {
-    let mut set = Supervised::new(&service(
-        "a",
-        "ulimit -n > files; env > environment; exec sleep 1000",
-        "env = { WHO = 'me' }",
-    ));
-    let socket = UnixDatagram::bind(set.directory.join("notify")).unwrap();
-    socket.set_read_timeout(Some(LIMIT)).unwrap();
-    let mut command = set.command();
-    let child =
-        command.env("NOTIFY_SOCKET", set.directory.join("notify")).env("WATCHDOG_USEC", "100000").spawn();
-    set.adopt(child.unwrap());
-    let next = || {
-        let mut buffer = [0; 100];
-        let length = socket.recv(&mut buffer).unwrap();
-        String::from_utf8_lossy(&buffer[..length]).into_owned()
-    };
-    let mut heard = Vec::new();
-    while heard.iter().filter(|text| *text == "WATCHDOG=1").count() < 3 {
-        heard.push(next());
-    }
-    assert!(heard.iter().any(|text| text == "READY=1"), "{heard:?}");
-    set.until_run("a", 1);
-    set.until("its environment", || set.read("environment").contains("WHO=me\n"));
-    let environment = set.read("environment");
-    assert!(
-        !environment.contains("NOTIFY_SOCKET") && !environment.contains("WATCHDOG_USEC"),
-        "{environment}"
-    );
-    assert!(environment.contains("SEMRING_SERVICE=a\n"));
-    // What the supervisor has raised for itself is not for its services.
-    let (soft, _) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).unwrap();
-    assert_eq!(set.read("files").trim(), soft.to_string());
-    set.end();
-    while next() != "STOPPING=1" {}
-}
-
-#[test]
 fn jobs_run_at_their_times_and_one_at_a_time() {
     let mut set = Supervised::new(&format!(
         "{}{}",
@@ -272,35 +234,6 @@ fn in_the_background() {
     set.write("services.toml", "wrong");
     start(&set).fails(1, "nothing was started");
     set.reap();
-}
-
-/// Services keep the address that they were given: whoever supervises hears them.
-#[test]
-fn a_successor_hears_what_services_say() {
-    let tells = "notify = true\nready = '1000s'\nsilence = '1000s'";
-    let mut set = Supervised::new(&service("a", "echo $NOTIFY_SOCKET > socket; exec sleep 1000", tells));
-    set.supervise();
-    set.until_run("a", 1);
-    for _ in 0..5 {
-        set.supervise();
-        let board = set.board().unwrap();
-        set.until("a standby", || board.standbys() == Ok(1));
-        signal(board.keeper().unwrap().unwrap(), SIGKILL);
-        set.until("the standby takes over", || board.standbys() == Ok(0));
-        set.until("its address", || set.read("socket").ends_with('\n'));
-        let name = set.read("socket");
-        let address = SocketAddr::from_abstract_name(name.trim().strip_prefix('@').unwrap()).unwrap();
-        let before = set.find("a").unwrap();
-        let socket = UnixDatagram::unbound().unwrap();
-        set.until("a beat", || {
-            let _ = socket.send_to_addr(b"WATCHDOG=1", &address);
-            set.find("a").unwrap().silent_for < before.silent_for
-        });
-    }
-    assert_eq!(set.runs("a").len(), 1, "{}", set.read("events"));
-    assert!(!set.read("events").contains("cannot be heard"), "{}", set.read("events"));
-    set.reap();
-    set.end();
 }
 
 #[test]

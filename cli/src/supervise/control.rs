@@ -22,17 +22,25 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// The board that is meant: the one that is named, the usual one, or the one of a single service, which has its name.
 pub(crate) fn find(board: Option<&str>, service: &str) -> Result<Board, Failure> {
-    let candidates = board.map_or_else(|| vec![DEFAULT_BOARD, service], |board| vec![board]);
+    let mut candidates = board.map_or_else(|| vec![DEFAULT_BOARD, service], |board| vec![board]);
+    candidates.dedup();
+    let mut found = Vec::new();
     for &name in &candidates {
         match BoardOptions::new().open(name) {
             Err(Error::NotFound { .. }) => {}
             Err(error) => return Err(error.into()),
             // Its services are others: perhaps the next one is meant.
-            Ok(found) if board.is_none() && found.place(service)?.is_none() => {}
-            Ok(found) => return Ok(found),
+            Ok(open) if board.is_none() && open.place(service)?.is_none() => {}
+            Ok(open) => found.push(open),
         }
     }
-    Err(not_there(format_args!("service {service} on board {}", candidates.join(" or "))))
+    match (found.pop(), candidates.join(" or ")) {
+        (Some(_), boards) if !found.is_empty() => Err(Failure::new(format_args!(
+            "{service} is a service of more than one board: say --board {boards}"
+        ))),
+        (Some(board), _) => Ok(board),
+        (None, boards) => Err(not_there(format_args!("service {service} on board {boards}"))),
+    }
 }
 
 /// The place of a service.

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signalfd::SignalFd;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use semring::Error;
 use semring::heartbeat::Keeper;
@@ -20,7 +20,7 @@ use super::clock::Now;
 use super::config::{Config, Restart};
 use super::events::Events;
 use super::notify::Manager;
-use super::signals::signals;
+use super::signals::{incoming, read};
 use super::unit::{Orders, Unit};
 use super::units::nanos;
 
@@ -49,8 +49,6 @@ impl Engine {
         events: Events,
     ) -> Result<Self, Error> {
         let board = config.board.clone();
-        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-        let signals = SignalFd::with_flags(&signals(), flags).map_err(|error| invalid("signals", error))?;
         // Orphans of our services come to us and not to init: they can be found, and reaped.
         nix::sys::prctl::set_child_subreaper(true).map_err(|error| invalid("subreaper", error))?;
         let mut engine = Engine {
@@ -59,7 +57,7 @@ impl Engine {
             units: Vec::new(),
             file,
             manager: Manager::from_environment(),
-            signals,
+            signals: incoming()?,
             events,
             ending: false,
             hurry: false,
@@ -162,10 +160,10 @@ impl Engine {
 
     /// Signals, what services say, their output.
     fn serve(&mut self) {
-        while let Ok(Some(signal)) = self.signals.read_signal() {
-            match Signal::try_from(signal.ssi_signo as i32) {
-                Ok(Signal::SIGHUP) => self.reload(),
-                Ok(signal @ (Signal::SIGTERM | Signal::SIGINT)) => {
+        while let Some(signal) = read(&self.signals) {
+            match signal {
+                Signal::SIGHUP => self.reload(),
+                Signal::SIGTERM | Signal::SIGINT => {
                     self.tell("STOPPING=1");
                     self.hurry = self.ending;
                     self.ending = true;

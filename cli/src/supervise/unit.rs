@@ -25,7 +25,7 @@ use finish::AGAIN;
 /// How soon to look again at what changes at this moment.
 const SOON: u64 = 2_000_000;
 
-/// Datagrams of a service before others have their turn: anybody may send some, and as fast as we read them.
+/// Datagrams of a service before others have their turn.
 const DATAGRAMS: usize = 64;
 
 /// Where it stands.
@@ -185,17 +185,14 @@ impl Unit {
 
     /// What the service itself has said.
     pub(crate) fn listen(&mut self) {
-        for _ in 0..DATAGRAMS {
-            let Some(said) = self.socket.as_ref().and_then(Socket::receive) else { break };
-            for said in said {
-                match (said, &mut self.phase) {
-                    (Said::Ready, Phase::Running(running)) if !running.ready => {
-                        running.ready = true;
-                        self.events.service(&self.service.name, "is ready");
-                    }
-                    (Said::Beat, Phase::Running(_)) => self.place.beat(),
-                    _ => {}
+        for said in self.socket.iter().flat_map(|socket| socket.hear(DATAGRAMS)) {
+            match (said, &mut self.phase) {
+                (Said::Ready, Phase::Running(running)) if !running.ready => {
+                    running.ready = true;
+                    self.events.service(&self.service.name, "is ready");
                 }
+                (Said::Beat, Phase::Running(_)) => self.place.beat(),
+                _ => {}
             }
         }
     }
