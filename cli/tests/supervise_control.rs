@@ -290,3 +290,29 @@ fn a_fifo_that_is_taken_away_stops_nobody() {
     set.until_run("a", 2);
     set.end();
 }
+
+/// `stop` took the first that it found.
+#[test]
+fn a_name_on_two_boards_is_asked_for() {
+    if !alone() {
+        return; // the board of that name might be somebody's
+    }
+    let directory = Supervised::new("");
+    directory.write("both.toml", "name = 'services'\n[service.twice]\ncommand = ['sleep', '100']\n");
+    let config = directory.directory.join("both.toml");
+    let both = [
+        semring(["supervise", "--config", config.to_str().unwrap()]),
+        semring(["supervise", "--name", "twice", "--", "sleep", "100"]),
+    ]
+    .map(Running::start);
+    let tell = |action: &str, board: &str| run(semring(["supervise", action, "twice", "--board", board]));
+    for board in ["services", "twice"] {
+        assert!(within(LIMIT, || tell("start", board).status.success()));
+    }
+    run(semring(["supervise", "stop", "twice"])).fails(1, "say --board services or twice");
+    tell("stop", "services").ok();
+    for supervisor in both {
+        supervisor.signal(SIGTERM);
+        supervisor.end().ok();
+    }
+}

@@ -11,6 +11,9 @@ use nix::libc;
 /// starts meanwhile notices.
 const LEAVES: &str = "(trap '' TERM; while :; do sleep 0.05; done) & echo $! > stray; exec sleep 1000";
 
+/// Ends when it is told so, but not at once.
+const TAKES_TIME: &str = "echo x >> begun; trap 'sleep 1; exit 0' TERM; while :; do sleep 0.02; done";
+
 /// Lives, and is no zombie.
 fn lives(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -84,7 +87,7 @@ fn a_successor_ends_what_is_left_before_it_starts_another() {
 /// Without their board, which said that they run, all were started again.
 #[test]
 fn what_runs_without_a_board_ends_before_another_one_starts() {
-    let mut set = Supervised::new(&service("a", "echo x >> begun; exec sleep 1000", "restart = 'never'"));
+    let mut set = Supervised::new(&service("a", TAKES_TIME, "restart = 'never'"));
     set.supervise();
     set.until_run("a", 1);
     until_begun(&set, 1);
@@ -93,6 +96,10 @@ fn what_runs_without_a_board_ends_before_another_one_starts() {
     set.board().unwrap().remove().unwrap();
     assert!(lives(main));
     set.supervise();
+    set.until_said("which end first");
+    // What ended meanwhile was not its one run on this board.
+    set.kill_supervisor();
+    set.supervise();
     set.until_run("a", 2);
     until_begun(&set, 2);
     assert!(!lives(main));
@@ -100,12 +107,32 @@ fn what_runs_without_a_board_ends_before_another_one_starts() {
     set.end();
 }
 
+/// Nor is that done before they have ended, or was for a successor.
+#[test]
+fn stop_waits_for_what_runs_without_a_board() {
+    let mut set = Supervised::new(&service("a", TAKES_TIME, "restart = 'never'"));
+    set.supervise();
+    set.until_run("a", 1);
+    until_begun(&set, 1);
+    let main = set.alive("a").unwrap();
+    set.kill_supervisor();
+    set.board().unwrap().remove().unwrap();
+    set.supervise();
+    set.until_said("which end first");
+    set.kill_supervisor();
+    set.tell("stop", "a").fails(1, "no supervisor is running");
+    set.supervise();
+    set.until("it supervises", || set.tell("stop", "a").status.success());
+    assert!(!lives(main), "{}", set.read("events"));
+    assert_eq!(set.runs("a").len(), 1);
+    set.end();
+}
+
 /// A board that is removed under a supervisor, and a second one that begins anew at once: the services of the first take
 /// their time.
 #[test]
 fn two_supervisors_of_one_name_run_nothing_twice() {
-    let takes_time = "echo x >> begun; trap 'sleep 0.5; exit 0' TERM; while :; do sleep 0.02; done";
-    let mut set = Supervised::new(&service("a", takes_time, ""));
+    let mut set = Supervised::new(&service("a", TAKES_TIME, ""));
     set.supervise();
     set.until_run("a", 1);
     until_begun(&set, 1);

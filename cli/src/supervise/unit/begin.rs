@@ -34,9 +34,13 @@ impl Unit {
         if let Outcome::Begun(starts) = self.notes().outcome() {
             // Started by a predecessor: if it got its place it has ended unseen, otherwise it never was.
             let member = self.place.member()?;
-            if member.starts as u32 == starts {
+            if member.starts as u32 != starts && self.ends_left(board, orders.now)? {
+                if member.starts == 0 {
+                    self.was_ordered(); // it ran on another board, not on this one
+                }
+            } else if member.starts as u32 == starts || member.starts == 0 {
                 self.notes().set_outcome(Outcome::None);
-            } else if !self.ends_left(board, orders.now) {
+            } else {
                 self.ended(Outcome::Ended(End::Unknown), member.age, orders.now);
             }
             return Ok(true);
@@ -54,7 +58,7 @@ impl Unit {
             return Ok(false);
         }
         // Once: as long as we live none gets lost.
-        if std::mem::take(&mut self.haunted) && self.ends_left(board, orders.now) {
+        if std::mem::take(&mut self.haunted) && self.ends_left(board, orders.now)? {
             self.was_ordered();
             return Ok(true);
         }
@@ -62,14 +66,17 @@ impl Unit {
     }
 
     /// Ends what is left of it although nobody holds its place; `false` if nothing is.
-    fn ends_left(&mut self, board: &str, now: Now) -> bool {
+    fn ends_left(&mut self, board: &str, now: Now) -> semring::Result<bool> {
         let left = strays::find(Main::Unseen, board, &self.service.name);
         if left.is_empty() {
-            return false;
+            return Ok(false);
         }
+        // For `stop`, and for a successor: something of it lives, from an earlier start than any that may come.
+        let starts = self.place.member()?.starts as u32;
+        self.notes().set_outcome(Outcome::Begun(starts.wrapping_sub(1)));
         self.say(format_args!("processes of it are left ({}), which end first", pids(&left)));
         self.end(Main::Unseen, left, Some(End::Unknown), Duration::ZERO, now);
-        true
+        Ok(true)
     }
 
     /// Has it ended in a way after which it is not started again?
@@ -207,7 +214,7 @@ impl Unit {
         if self.place.holder()? != Some(claimant) {
             return Ok(true);
         }
-        let ends = self.ends_left(board, now);
+        let ends = self.ends_left(board, now)?;
         if !ends {
             self.complain(format_args!(
                 "its process {claimant} has ended, but another one shares its semaphore undo (CLONE_SYSVSEM) and \
