@@ -78,7 +78,7 @@ pub enum Error {
         /// Which right is missing, and how to get it.
         detail: String,
     },
-    /// The key leads to an object that is not ours: it was left untouched.
+    /// The key leads to an object that is not ours, or is of another kind: it was left untouched.
     Foreign {
         /// The name or key, as it was given.
         name: String,
@@ -165,7 +165,7 @@ impl fmt::Display for Error {
             Error::AlreadyExists { name } => write!(f, "{name} exists already: open it, or remove it first"),
             Error::PermissionDenied { name, detail } => write!(f, "permission denied on {name}: {detail}"),
             Error::Foreign { name, detail } => {
-                write!(f, "{name} leads to an object that is not ours ({detail}); it was left untouched: choose another name, or remove it with ipcrm(1)")
+                write!(f, "{name} leads to something else ({detail}); it was left untouched: choose another name, or remove it (semring ls --all)")
             }
             Error::Version { found, expected } => {
                 write!(f, "the channel has layout version {found}, this program speaks {expected}: rebuild one of them, or remove the channel")

@@ -75,12 +75,12 @@ pub use ring::hostile;
 
 #[cfg(not(all(test, loom)))]
 pub use channel::{
-    Batch, BatchMessage, Canceller, Channel, Consumer, Grant, IntoIter, Iter, Lease, Message, Observer,
-    Options, ParticipantStatus, Peeked, Producer, Received, Role, SendBatchError, Status, TryIter,
-    TypedConsumer, TypedProducer, WakeMode, WhenNoConsumer,
+    Batch, BatchMessage, Bulk, BulkConsumer, BulkLease, BulkProducer, Canceller, Channel, Consumer, Grant,
+    IntoIter, Iter, Lease, Message, Observer, Options, ParticipantStatus, Peeked, Producer, Received, Role,
+    SendBatchError, Status, TryIter, TypedConsumer, TypedProducer, WakeMode, WhenNoConsumer,
 };
 #[cfg(not(all(test, loom)))]
-pub use inventory::{Condition, Found, Object, channels, tables};
+pub use inventory::{Condition, Found, Object, boards, channels, tables, unreadable};
 #[cfg(not(all(test, loom)))]
 pub use table::{Iter as TableIter, Table, TableOptions, TableStatus};
 

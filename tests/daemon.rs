@@ -8,7 +8,9 @@ mod common;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use common::child::{self, Child, say};
@@ -82,6 +84,7 @@ fn serve(starting: Starting, orders: &Orders, own: File) -> i32 {
             return 3;
         }
         Some(&"die") => sys::exit_now(3),
+        Some(&"kill") => sys::signal(std::process::id(), libc::SIGKILL),
         Some(&"panic") => panic!("before it is ready"),
         Some(&"late") => {
             let waits = Path::new(orders["waits"]);
@@ -293,8 +296,9 @@ fn the_caller_ends_well_only_if_the_daemon_is_ready() {
     let full = "stderr=/nowhere/at/all";
     for (orders, heard) in [
         ("then=fail", "NotReady { reason: \"no such thing\" }"),
-        ("then=die", "Died"),
-        ("then=panic", "Died"),
+        ("then=die", "Died { status: Some(ExitStatus(unix_wait_status(768))) }"),
+        ("then=kill", "Died { status: Some(ExitStatus(unix_wait_status(9))) }"),
+        ("then=panic", "Died { status: Some("),
         (&format!("directory={nowhere}"), &format!("Os(OsError(chdir({nowhere}): No such file")),
         (full, "Os(OsError(open(/nowhere/at/all): No such file"),
         (&format!("stdin={nowhere}"), &format!("Os(OsError(open({nowhere}): No such file")),
@@ -307,6 +311,16 @@ fn the_caller_ends_well_only_if_the_daemon_is_ready() {
     }
     scene.daemon(&format!("pid-file={pid_file}"));
     scene.stop();
+}
+
+/// Who reads the message need not know what a wait status is.
+#[test]
+fn a_death_is_put_into_words() {
+    let died =
+        |status: Option<i32>| DaemonError::Died { status: status.map(ExitStatus::from_raw) }.to_string();
+    assert!(died(Some(9)).starts_with("the daemon ended before it was ready (signal: 9 (SIGKILL)): "));
+    assert!(died(Some(3 << 8)).starts_with("the daemon ended before it was ready (exit status: 3): "));
+    assert!(died(None).starts_with("the daemon ended before it was ready: "));
 }
 
 #[test]

@@ -118,7 +118,15 @@ fn stream(size: usize) -> Case {
 }
 
 fn batches() -> Case {
-    let rivals = [Rival::OursSpsc, Rival::OursMpmc, Rival::Rtrb, Rival::Ringfire, Rival::Pipe];
+    let rivals = [
+        Rival::BulkSpsc,
+        Rival::BulkMpmc,
+        Rival::OursSpsc,
+        Rival::OursMpmc,
+        Rival::Rtrb,
+        Rival::Ringfire,
+        Rival::Pipe,
+    ];
     let entries = rivals.map(|rival| entry(rival, Work::Batches(32), 8)).into();
     case("batches/8".into(), "Throughput in batches of 32, 8 B".into(), EACH, entries)
 }

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 pub enum Rival {
     OursSpsc,
     OursMpmc,
+    /// Ours with many messages to a slot.
+    BulkSpsc,
+    BulkMpmc,
     /// Ours without crash safety.
     UnsafeSpsc,
     UnsafeMpmc,
@@ -36,6 +39,8 @@ impl Rival {
         match self {
             Rival::OursSpsc => "semring SPSC",
             Rival::OursMpmc => "semring MPMC",
+            Rival::BulkSpsc => "semring SPSC, bulk",
+            Rival::BulkMpmc => "semring MPMC, bulk",
             Rival::UnsafeSpsc => "semring SPSC, not crash-safe",
             Rival::UnsafeMpmc => "semring MPMC, not crash-safe",
             Rival::Rtrb => "rtrb (threads)",
@@ -57,7 +62,7 @@ impl Rival {
 
     /// Is it the channel of this repository?
     pub fn is_ours(self) -> bool {
-        matches!(self, Rival::OursSpsc | Rival::OursMpmc)
+        matches!(self, Rival::OursSpsc | Rival::OursMpmc | Rival::BulkSpsc | Rival::BulkMpmc)
     }
 
     /// Does it connect threads of one process only?

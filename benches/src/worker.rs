@@ -40,6 +40,7 @@ pub fn run(spec: &Spec, role: Role) -> Vec<Outcome> {
     let stage = Stage::open(spec.stage);
     match spec.rival {
         Rival::OursSpsc | Rival::OursMpmc => ours(spec, stage, role),
+        Rival::BulkSpsc | Rival::BulkMpmc => process::<rivals::bulk::Bulk>(spec, stage, role),
         Rival::UnsafeSpsc | Rival::UnsafeMpmc => process::<rivals::unannounced::Ours>(spec, stage, role),
         Rival::Bare => bare(spec, stage, role),
         Rival::Pipe | Rival::Fifo | Rival::Socket => process::<rivals::kernel::Streams>(spec, stage, role),

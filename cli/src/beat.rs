@@ -1,5 +1,6 @@
 //! `semring beat`: a sign of life for a service that is a script.
 
+use std::env::VarError;
 use std::io::{self, Write};
 
 use clap::Args;
@@ -29,12 +30,11 @@ pub(crate) struct Beat {
 
 impl Beat {
     pub(crate) fn run(self, json: bool) -> Result<(), Failure> {
-        let variable = |name| std::env::var(name).ok();
         let missing =
             || Failure::usage("which service? give its name: this is not a service of semring supervise");
-        let service = self.service.or_else(|| variable(SERVICE_VARIABLE)).ok_or_else(missing)?;
-        let board = self.board.board.or_else(|| variable(BOARD_VARIABLE));
-        let board = control::find(board.as_deref(), &service)?;
+        let service = said(self.service, SERVICE_VARIABLE)?.ok_or_else(missing)?;
+        let board = said(self.board.board, BOARD_VARIABLE)?;
+        let board = control::find(board.as_deref(), &service).map_err(|failure| hint(failure, &service))?;
         let place = control::place(&board, &service)?;
         if !place.is_alive()? {
             return Err(Failure::new(format_args!("{service} does not run: there is nobody to beat for")));
@@ -46,4 +46,24 @@ impl Beat {
         }
         Ok(())
     }
+}
+
+/// An argument, or else what the supervisor has put into the environment.
+fn said(argument: Option<String>, variable: &str) -> Result<Option<String>, Failure> {
+    match argument.map_or_else(|| std::env::var(variable), Ok) {
+        Ok(text) => Ok(Some(text)),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(text)) => {
+            Err(Failure::usage(format_args!("{variable} is {text:?}, which is not UTF-8")))
+        }
+    }
+}
+
+/// Boards are their creator's alone: a service that runs as somebody else has another way.
+fn hint(failure: Failure, service: &str) -> Failure {
+    if !failure.message.starts_with("permission denied") {
+        return failure;
+    }
+    let way = "with notify = true a service of another user beats by systemd-notify WATCHDOG=1";
+    Failure::new(format_args!("{}; {service}: {way}", failure.message))
 }

@@ -1,4 +1,4 @@
-//! A channel or a table as `ls`, `stat` and `top` show it: one description for people and JSON, and what is wrong with it.
+//! A channel, a table or a board as `ls`, `stat` and `top` show it: one description for people and JSON, and what is wrong with it.
 
 use std::time::SystemTime;
 
@@ -7,6 +7,7 @@ use semring::{Condition, Found, Object, ParticipantStatus, Role, Status, TableSt
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::failure::Failure;
 use crate::text;
 
 /// One line of a listing. What a half of a pair cannot tell is `None`, and what the other kind of object has.
@@ -48,7 +49,8 @@ impl Entry {
         let (segment, set) = (found.segment.as_ref(), found.set.as_ref());
         let status = if let Condition::Live(status) = &found.condition { Some(&**status) } else { None };
         let table = if let Condition::Table(table) = &found.condition { Some(&**table) } else { None };
-        let kind = (found.object == Object::Table).then(|| found.object.to_string());
+        let board = if let Condition::Board(board) = &found.condition { Some(&**board) } else { None };
+        let kind = (found.object != Object::Channel).then(|| found.object.to_string());
         let mode = segment.map(|s| s.mode).or(set.map(|s| s.mode));
         Entry {
             name: found.name.clone(),
@@ -63,13 +65,17 @@ impl Entry {
             producers: status.map(|status| status.producers),
             consumers: status.map(|status| status.consumers),
             messages: status.map(|status| status.len),
-            records: table.map(|table| table.len),
-            capacity: status.map(|status| status.capacity).or(table.map(|table| table.capacity as u64)),
+            records: table.map(|table| table.len).or(board.map(|board| board.alive())),
+            capacity: status
+                .map(|status| status.capacity)
+                .or(table.map(|table| table.capacity as u64))
+                .or(board.map(|board| board.places as u64)),
             sent: status.map(|status| status.sent),
             received: status.map(|status| status.received),
             created: status
                 .map(|s| s.created)
                 .or(table.map(|t| t.created))
+                .or(board.map(|b| b.created))
                 .or(segment.and_then(|s| s.change_time))
                 .or(set.and_then(|s| s.change_time)),
             problems: problems(&found.condition),
@@ -82,6 +88,29 @@ impl Entry {
     }
 }
 
+/// What may be one of ours, but may not be looked at: the segments' ids.
+pub(crate) struct Unreadable {
+    pub(crate) ids: Vec<i32>,
+}
+
+impl Unreadable {
+    pub(crate) fn look() -> Result<Self, Failure> {
+        Ok(Unreadable { ids: semring::unreadable()?.iter().map(|segment| segment.id).collect() })
+    }
+
+    /// Says how many, on standard error, if there are any.
+    pub(crate) fn note(&self) {
+        let segments = match self.ids.len() {
+            0 => return,
+            1 => "1 segment is".into(),
+            count => format!("{count} segments are"),
+        };
+        eprintln!(
+            "semring: {segments} not ours to read, and may be channels of other users (semring ls --all)"
+        );
+    }
+}
+
 /// As ipcs prints it.
 pub(crate) fn key(key: &Key) -> String {
     match key {
@@ -90,12 +119,13 @@ pub(crate) fn key(key: &Key) -> String {
     }
 }
 
-/// What is wrong with a channel or a table, and what becomes of it.
+/// What is wrong with a channel, a table or a board, and what becomes of it.
 fn problems(condition: &Condition) -> Vec<String> {
     let one = |text: &str| vec![text.to_string()];
     match condition {
         Condition::Live(status) => troubles(status),
         Condition::Table(status) => table_troubles(status),
+        Condition::Board(_) => Vec::new(),
         Condition::Dying => {
             one("half removed: its remover is at work, or died; the next one to open it finishes")
         }

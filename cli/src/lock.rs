@@ -53,7 +53,7 @@ impl Lock {
         let Some(guard) = mutex.lock_timeout(self.waiting.limit())? else {
             let holder = mutex.holder()?.map(|pid| format!(" by process {pid}")).unwrap_or_default();
             let message = format!("{} is locked{holder}", self.name);
-            return Err(Failure { status: self.conflict, message });
+            return Err(Failure::with_status(self.conflict, message));
         };
         if guard.previous_holder_died() {
             eprintln!(
@@ -72,7 +72,7 @@ impl Lock {
         match (status.code(), status.signal()) {
             (Some(0), _) => Ok(()),
             // The command has said itself what there is to say.
-            (Some(code), _) => Err(Failure { status: code as u8, message: String::new() }),
+            (Some(code), _) => Err(Failure::with_status(code as u8, "")),
             (None, signal) => Err(Failure::signal(signal.unwrap_or(0))),
         }
     }
@@ -83,7 +83,7 @@ impl Lock {
         let (program, arguments) = self.command.split_first().ok_or_else(|| Failure::usage("no command"))?;
         let mut child = Command::new(program).args(arguments).spawn().map_err(|error| {
             let status = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
-            Failure { status, message: format!("cannot run {program}: {error}") }
+            Failure::with_status(status, format_args!("cannot run {program}: {error}"))
         })?;
         pass_on(incoming, &child);
         child.wait().context("cannot wait for the command")

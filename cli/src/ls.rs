@@ -1,4 +1,4 @@
-//! `semring ls`: which channels and tables there are.
+//! `semring ls`: which channels, tables and boards there are.
 
 use std::io::{self, Write};
 use std::time::SystemTime;
@@ -9,12 +9,13 @@ use semring::sem::{self, SetStatus};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::listing::{self, Entry};
+use crate::listing::{self, Entry, Unreadable};
 use crate::text::{self, Align};
 
-/// List the channels and record tables, and what is wrong with them
+/// List the channels, record tables and boards, and what is wrong with them
 ///
-/// Only looks. What this user may not read is left out, for it cannot be told from the objects of other programs.
+/// Only looks. What this user may not read is only counted, on standard error: it cannot be told from the objects of other
+/// programs. --all lists it among those.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -23,9 +24,9 @@ Examples:
   semring ls --json | jq '.channels[] | select(.problems != [])'
 
 Columns: KEY and SHMID of the segment, SEMID of its semaphore set, ATT mappings of the segment, PROD and CONS alive,
-WAITING messages of as many as fit (of a table: records), IN and OUT messages since it was created.")]
+WAITING messages of as many as fit (of a table records, of a board those who live), IN and OUT messages since it was created.")]
 pub(crate) struct Ls {
-    /// Also list the segments and semaphore sets that are neither
+    /// Also list the segments and semaphore sets that are none of these
     #[arg(long, short)]
     all: bool,
 }
@@ -34,8 +35,12 @@ impl Ls {
     pub(crate) fn run(self, json: bool) -> Result<(), Failure> {
         let of = |found: Vec<semring::Found>| found.iter().map(Entry::of).collect::<Vec<_>>();
         let (mut entries, tables) = (of(semring::channels()?), of(semring::tables()?));
-        let report = json!({ "channels": entries, "tables": tables });
+        let boards = of(semring::boards()?);
+        let unread = Unreadable::look()?;
+        let report =
+            json!({ "channels": entries, "tables": tables, "boards": boards, "unreadable": unread.ids });
         entries.extend(tables);
+        entries.extend(boards);
         let foreign = if self.all { Some(Foreign::beside(&entries)?) } else { None };
         let text = if json {
             let mut report = report;
@@ -44,6 +49,7 @@ impl Ls {
             }
             format!("{report}\n")
         } else {
+            unread.note();
             pairs(&entries) + &foreign.map(|foreign| foreign.text()).unwrap_or_default()
         };
         io::stdout().write_all(text.as_bytes()).map_err(|error| Failure::stdout(&error))
@@ -102,7 +108,7 @@ fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".into(), |value| value.to_string())
 }
 
-/// What belongs to no channel and no table.
+/// What belongs to none of these.
 struct Foreign {
     segments: Vec<SegmentStatus>,
     sets: Vec<SetStatus>,

@@ -46,7 +46,7 @@ use failure::Failure;
 #[derive(Parser)]
 #[command(name = "semring", version, after_help = EXAMPLES, after_long_help = EXAMPLES)]
 pub(crate) struct Cli {
-    /// Print the result as one JSON object (recv: on standard error)
+    /// Print the result as one JSON object (recv: on standard error), and an error as one on standard error
     #[arg(long, global = true)]
     json: bool,
 
@@ -91,8 +91,21 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let result = match cli.command {
+    let (json, result) = match Cli::try_parse() {
+        Ok(cli) => (cli.json, run(cli)),
+        Err(error) => (true, Err(failure::refused(&error))),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.tell(json);
+            ExitCode::from(failure.status)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
         Command::Demo(demo) => demo.run(cli.json),
         Command::Send(send) => send.run(cli.json),
         Command::Recv(recv) => recv.run(cli.json),
@@ -113,15 +126,5 @@ fn main() -> ExitCode {
         Command::Man(man) => man.run(cli.json),
         Command::Torture(torture) => torture.run(cli.json),
         Command::DemoWorker(worker) => worker.run(),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure { status, message }) => {
-            // A command that ran under `lock` has said itself what went wrong.
-            if !message.is_empty() {
-                eprintln!("semring: {message}");
-            }
-            ExitCode::from(status)
-        }
     }
 }

@@ -1,18 +1,19 @@
-//! `semring rm`: removes channels and tables, what is left of them, and, if asked to, foreign objects.
+//! `semring rm`: removes channels, tables and boards, what is left of them, and, if asked to, foreign objects.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use clap::{ArgGroup, Args};
+use semring::heartbeat::{BoardOptions, BoardStatus};
 use semring::segment::{Key, Segment, SegmentOptions};
 use semring::sem::{Set, SetOptions};
 use semring::{Error, Found, Options, Status, TableOptions, TableStatus};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::listing::Entry;
+use crate::listing::{Entry, Unreadable};
 use crate::text;
 
-/// Remove a channel or a record table, with the messages or records that it still holds
+/// Remove a channel, a record table or a board, with what it still holds
 ///
 /// What processes have open is removed only if that is confirmed: they would get an error from their next call. On a
 /// terminal it asks; elsewhere it refuses, unless --yes or --force says so beforehand. Objects of other programs are
@@ -22,12 +23,12 @@ use crate::text;
 Examples:
   semring rm jobs
   semring rm --force jobs                whoever has it open gets an error
-  semring rm --id 131083                 a channel or table by its segment's id, as semring ls prints it
-  semring rm --orphaned --yes            halves of channels and tables, which nobody can use any more
+  semring rm --id 131083                 one of ours by its segment's id, as semring ls prints it
+  semring rm --orphaned --yes            halves of channels, tables and boards, which nobody can use any more
   semring rm --foreign --key 0x5e3a91c4  a segment and a semaphore set of another program")]
 #[command(group = ArgGroup::new("which").required(true).args(["name", "key", "id", "set_id", "orphaned"]))]
 pub(crate) struct Rm {
-    /// Name of the channel or table, or its key as ipcs prints it (0x...)
+    /// Name of the channel, table or board, or its key as ipcs prints it (0x...)
     name: Option<Key>,
 
     /// The key of its segment, as ipcs prints it (0x...)
@@ -42,7 +43,7 @@ pub(crate) struct Rm {
     #[arg(long, requires = "foreign")]
     set_id: Option<i32>,
 
-    /// All that is left of channels and tables of which one half is gone
+    /// All that is left of channels, tables and boards of which one half is gone
     #[arg(long)]
     orphaned: bool,
 
@@ -81,7 +82,7 @@ impl Rm {
             (_, _, Some(id), _) => self.pair(&Key::Id(id))?,
             // Ids of segments and of sets are different numbers, and often the same.
             (.., Some(id)) => self.foreign(None, Some(&Key::Id(id)))?,
-            _ => self.orphans()?,
+            _ => self.orphans(json)?,
         };
         if json {
             writeln!(io::stdout(), "{report}").map_err(|error| Failure::stdout(&error))?;
@@ -89,14 +90,31 @@ impl Rm {
         Ok(())
     }
 
-    /// A table if it is one, else a channel, whose errors are told.
+    /// A table or a board if it is one, else a channel, whose errors are told.
     fn pair(&self, key: &Key) -> Result<Value, Failure> {
         let options = TableOptions::new();
         let options = if self.any_owner { options.allow_any_owner() } else { options };
-        match options.status(key) {
-            Ok(status) => self.table(&options, &status),
+        if let Ok(status) = options.status(key) {
+            return self.table(&options, &status);
+        }
+        let boards = BoardOptions::new();
+        let boards = if self.any_owner { boards.allow_any_owner() } else { boards };
+        match boards.observe(key).and_then(|board| board.status()) {
+            Ok(status) => self.board(&boards, &status),
             Err(_) => self.channel(key),
         }
+    }
+
+    /// Without their board services have no leases: a supervisor ends them all.
+    fn board(&self, options: &BoardOptions, status: &BoardStatus) -> Result<Value, Failure> {
+        let (alive, keeper) = (status.alive(), status.keeper);
+        if alive > 0 || keeper.is_some() {
+            let keeper = keeper.map(|pid| format!(", kept by process {pid}")).unwrap_or_default();
+            let name = text::name(&status.name);
+            self.confirm(&format!("board {name} is in use: {alive} live on it{keeper}"))?;
+        }
+        options.open(Key::Id(status.segment_id))?.remove()?;
+        Ok(json!({ "removed": status.name }))
     }
 
     /// Who reads a table leaves no trace but its mapping.
@@ -130,8 +148,8 @@ impl Rm {
         Ok(Key::Id(SegmentOptions::new().open(key)?.id()))
     }
 
-    fn orphans(&self) -> Result<Value, Failure> {
-        let found = semring::channels()?.into_iter().chain(semring::tables()?);
+    fn orphans(&self, json: bool) -> Result<Value, Failure> {
+        let found = semring::channels()?.into_iter().chain(semring::tables()?).chain(semring::boards()?);
         let orphans: Vec<Found> = found.filter(Found::is_orphaned).collect();
         let mut removed = Vec::new();
         let mut failed = Vec::new();
@@ -146,10 +164,14 @@ impl Rm {
                 Err(error) => failed.push(format!("{}: {error}", describe(orphan))),
             }
         }
+        let unread = Unreadable::look()?;
+        if !json {
+            unread.note();
+        }
         if !failed.is_empty() {
             return Err(Failure::new(failed.join("; ")));
         }
-        Ok(json!({ "removed": removed }))
+        Ok(json!({ "removed": removed, "unreadable": unread.ids }))
     }
 
     /// A segment and a set, whatever they are.

@@ -1,10 +1,13 @@
-//! `semring stat`: everything about one channel or table.
+//! `semring stat`: everything about one channel, table or board.
+
+mod board;
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::SystemTime;
 
 use clap::Args;
+use semring::heartbeat::BoardOptions;
 use semring::segment::Key;
 use semring::{Options, ParticipantStatus, Role, Status, TableOptions, TableStatus};
 use serde_json::{Value, json};
@@ -13,7 +16,7 @@ use crate::failure::Failure;
 use crate::listing;
 use crate::text::{self, Align};
 
-/// Show everything about a channel (its properties, its traffic, who takes part and what they hold) or a table
+/// Show everything about a channel (its properties, its traffic, who takes part and what they hold), a table or a board
 ///
 /// Only looks: permission to read is enough, and nobody who uses it notices.
 #[derive(Args)]
@@ -23,7 +26,7 @@ Examples:
   semring stat 0x5e3a91c4
   semring stat jobs --json | jq .participants")]
 pub(crate) struct Stat {
-    /// Name of the channel or table, or its key as ipcs prints it (0x...)
+    /// Name of the channel, table or board, or its key as ipcs prints it (0x...)
     name: Key,
 }
 
@@ -36,20 +39,97 @@ impl Stat {
             (Ok(status), true) => format!("{}\n", report(&status)),
             (Ok(status), false) => describe(&status, now),
             (Err(not_a_channel), _) => {
-                let status = self.table().ok_or(not_a_channel)?;
-                if json { format!("{}\n", report_table(&status)) } else { describe_table(&status, now) }
+                self.table(json, now).or_else(|| self.board(json, now)).ok_or(not_a_channel)?
             }
         };
         io::stdout().write_all(text.as_bytes()).map_err(|error| Failure::stdout(&error))
     }
 
-    fn table(&self) -> Option<TableStatus> {
-        TableOptions::new().allow_any_owner().status(&self.name).ok()
+    fn table(&self, json: bool, now: SystemTime) -> Option<String> {
+        let status = TableOptions::new().allow_any_owner().status(&self.name).ok()?;
+        Some(if json { format!("{}\n", report_table(&status)) } else { describe_table(&status, now) })
+    }
+
+    fn board(&self, json: bool, now: SystemTime) -> Option<String> {
+        let status = BoardOptions::new().allow_any_owner().observe(&self.name).ok()?.status().ok()?;
+        Some(if json { format!("{}\n", board::report(&status)) } else { board::describe(&status, now) })
+    }
+}
+
+/// What the kernel knows of the two objects of a pair.
+struct Objects {
+    mode: u32,
+    owner_uid: u32,
+    creator_uid: u32,
+    segment: (i32, i32),
+    semaphores: (i32, i32),
+    size_bytes: usize,
+    attached: u64,
+}
+
+/// Every kind of status has the same of it.
+macro_rules! objects {
+    ($status:expr) => {
+        $crate::stat::Objects {
+            mode: $status.mode,
+            owner_uid: $status.owner_uid,
+            creator_uid: $status.creator_uid,
+            segment: ($status.segment_key, $status.segment_id),
+            semaphores: ($status.semaphore_key, $status.semaphore_id),
+            size_bytes: $status.size_bytes,
+            attached: $status.attached,
+        }
+    };
+}
+use objects;
+
+impl Objects {
+    /// Beside what is told of one kind alone.
+    fn beside(&self, mut report: Value) -> Value {
+        let ((segment_key, segment_id), (semaphore_key, semaphore_id)) = (self.segment, self.semaphores);
+        report["mode"] = format!("{:04o}", self.mode).into();
+        report["owner_uid"] = self.owner_uid.into();
+        report["creator_uid"] = self.creator_uid.into();
+        report["segment_id"] = segment_id.into();
+        report["segment_key"] = format!("{segment_key:#010x}").into();
+        report["semaphore_id"] = semaphore_id.into();
+        report["semaphore_key"] = format!("{semaphore_key:#010x}").into();
+        report["size_bytes"] = self.size_bytes.into();
+        report["attached"] = self.attached.into();
+        report
+    }
+}
+
+/// What is told of one, for people.
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn line(&mut self, what: &str, value: String) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.0, "{what:<14}{value}");
+    }
+
+    fn objects(&mut self, of: &Objects) {
+        let ((key, id), (semaphore_key, semaphore_id)) = (of.segment, of.semaphores);
+        let (size, attached) = (of.size_bytes, of.attached);
+        self.line("owner", format!("{}, mode {:04o}", text::user(of.owner_uid), of.mode));
+        self.line("segment", format!("key {key:#010x}, id {id}, {size} bytes, {attached} mappings"));
+        self.line("semaphores", format!("key {semaphore_key:#010x}, id {semaphore_id}"));
+    }
+
+    /// All of it, and a table below if that has rows.
+    fn table<const N: usize>(mut self, head: &[(&str, Align); N], rows: Vec<Vec<String>>) -> String {
+        if !rows.is_empty() {
+            self.0.push('\n');
+            self.0.push_str(&text::table(head, &rows));
+        }
+        self.0
     }
 }
 
 fn report_table(status: &TableStatus) -> Value {
-    json!({
+    objects!(status).beside(json!({
         "name": status.name,
         "kind": "table",
         "capacity": status.capacity,
@@ -57,68 +137,42 @@ fn report_table(status: &TableStatus) -> Value {
         "record_type": status.type_name,
         "key_size": status.key_size,
         "value_size": status.value_size,
-        "mode": format!("{:04o}", status.mode),
-        "owner_uid": status.owner_uid,
-        "creator_uid": status.creator_uid,
         "creator_pid": status.creator,
         "created": listing::seconds(status.created),
-        "segment_id": status.segment_id,
-        "segment_key": format!("{:#010x}", status.segment_key),
-        "semaphore_id": status.semaphore_id,
-        "semaphore_key": format!("{:#010x}", status.semaphore_key),
-        "size_bytes": status.size_bytes,
-        "attached": status.attached,
         "writers": status.writers,
         "unfinished": status.unfinished,
         "lock_holder": status.lock_holder,
         "problems": listing::table_troubles(status),
-    })
+    }))
 }
 
 fn describe_table(status: &TableStatus, now: SystemTime) -> String {
-    let mut text = String::new();
-    let mut line = |what: &str, value: String| {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{what:<14}{value}");
-    };
-    line("table", text::name(&status.name));
-    line("records", format!("{} of {}", status.len, status.capacity));
+    let mut lines = Lines::default();
+    lines.line("table", text::name(&status.name));
+    lines.line("records", format!("{} of {}", status.len, status.capacity));
     let sizes = format!("keys of {}, values of {} bytes", status.key_size, status.value_size);
-    line("type", format!("{}: {sizes}", text::name(&status.type_name)));
+    lines.line("type", format!("{}: {sizes}", text::name(&status.type_name)));
     let creator = format!("{}, process {}", text::user(status.creator_uid), status.creator);
-    line("created", format!("{} ago by {creator}", text::age(status.created, now)));
-    line("owner", format!("{}, mode {:04o}", text::user(status.owner_uid), status.mode));
-    let (key, id) = (status.segment_key, status.segment_id);
-    let (size, attached) = (status.size_bytes, status.attached);
-    line("segment", format!("key {key:#010x}, id {id}, {size} bytes, {attached} mappings"));
-    line("semaphores", format!("key {:#010x}, id {}", status.semaphore_key, status.semaphore_id));
+    lines.line("created", format!("{} ago by {creator}", text::age(status.created, now)));
+    lines.objects(&objects!(status));
     let writers: Vec<String> = status.writers.iter().map(i32::to_string).collect();
-    line("writers now", if writers.is_empty() { "none".into() } else { writers.join(", ") });
+    lines.line("writers now", if writers.is_empty() { "none".into() } else { writers.join(", ") });
     for trouble in listing::table_troubles(status) {
-        line("wrong", trouble);
+        lines.line("wrong", trouble);
     }
-    text
+    lines.0
 }
 
 fn report(status: &Status) -> Value {
     let participants: Vec<Value> = status.participants.iter().map(listing::participant).collect();
-    json!({
+    objects!(status).beside(json!({
         "name": status.name,
         "kind": status.kind.to_string(),
         "capacity": status.capacity,
         "message_size": status.message_size,
         "when_no_consumer": status.when_no_consumer.to_string(),
         "message_type": status.message_type,
-        "mode": format!("{:04o}", status.mode),
-        "owner_uid": status.owner_uid,
-        "creator_uid": status.creator_uid,
         "created": listing::seconds(status.created),
-        "segment_id": status.segment_id,
-        "segment_key": format!("{:#010x}", status.segment_key),
-        "semaphore_id": status.semaphore_id,
-        "semaphore_key": format!("{:#010x}", status.semaphore_key),
-        "size_bytes": status.size_bytes,
-        "attached": status.attached,
         "messages": status.len,
         "sent": status.sent,
         "received": status.received,
@@ -131,36 +185,29 @@ fn report(status: &Status) -> Value {
         "tombstones": status.tombstones,
         "lock_holder": status.lock_holder,
         "problems": listing::troubles(status),
-    })
+    }))
 }
 
 fn describe(status: &Status, now: SystemTime) -> String {
-    let mut text = String::new();
-    let mut line = |what: &str, value: String| {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{what:<14}{value}");
-    };
-    line("channel", text::name(&status.name));
-    line(
+    let mut lines = Lines::default();
+    lines.line("channel", text::name(&status.name));
+    lines.line(
         "kind",
         format!("{}, {} messages of up to {} bytes", status.kind, status.capacity, status.message_size),
     );
     if let Some(message_type) = &status.message_type {
-        line("type", text::name(message_type));
+        lines.line("type", text::name(message_type));
     }
-    line("no consumer", format!("{}", status.when_no_consumer));
-    line("created", format!("{} ago by {}", text::age(status.created, now), text::user(status.creator_uid)));
-    line("owner", format!("{}, mode {:04o}", text::user(status.owner_uid), status.mode));
-    let (key, id) = (status.segment_key, status.segment_id);
-    line(
-        "segment",
-        format!("key {key:#010x}, id {id}, {} bytes, {} mappings", status.size_bytes, status.attached),
+    lines.line("no consumer", format!("{}", status.when_no_consumer));
+    lines.line(
+        "created",
+        format!("{} ago by {}", text::age(status.created, now), text::user(status.creator_uid)),
     );
-    line("semaphores", format!("key {:#010x}, id {}", status.semaphore_key, status.semaphore_id));
-    line("messages", format!("{} waiting, {} in, {} out", status.len, status.sent, status.received));
-    line("producers", listing::living(status, Role::Producer));
-    line("consumers", listing::living(status, Role::Consumer));
-    line("deaths", {
+    lines.objects(&objects!(status));
+    lines.line("messages", format!("{} waiting, {} in, {} out", status.len, status.sent, status.received));
+    lines.line("producers", listing::living(status, Role::Producer));
+    lines.line("consumers", listing::living(status, Role::Consumer));
+    lines.line("deaths", {
         let (adopted, tombstones) = (status.adopted, status.tombstones);
         format!(
             "{} recovered, {adopted} messages handed on, {tombstones} slots passed over",
@@ -168,14 +215,9 @@ fn describe(status: &Status, now: SystemTime) -> String {
         )
     });
     for trouble in listing::troubles(status) {
-        line("wrong", trouble);
+        lines.line("wrong", trouble);
     }
-    if !status.participants.is_empty() {
-        let rows: Vec<Vec<String>> = status.participants.iter().map(|p| row(p, now)).collect();
-        text.push('\n');
-        text.push_str(&text::table(&HEAD, &rows));
-    }
-    text
+    lines.table(&HEAD, status.participants.iter().map(|p| row(p, now)).collect())
 }
 
 const HEAD: [(&str, Align); 6] = [

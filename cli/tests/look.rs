@@ -9,22 +9,16 @@ use semring::{Options, Role};
 use serde_json::Value;
 
 /// The line of a channel in `semring ls --json`.
-fn listed(name: &Name) -> Option<Value> {
-    let report = run(semring(["ls", "--json"])).ok().json();
-    let channels = report["channels"].as_array().expect("channels").clone();
-    channels.into_iter().find(|channel| channel["name"] == name.as_str())
-}
-
-fn text(done: Done) -> String {
-    String::from_utf8(done.ok().stdout).unwrap()
+fn named(name: &Name) -> Option<Value> {
+    listed("channels", |channel| channel["name"] == name.as_str())
 }
 
 #[test]
 fn ls_lists_what_there_is() {
     let name = Name::new();
-    assert!(listed(&name).is_none());
+    assert!(named(&name).is_none());
     run_with_input(name.command("send", "--capacity 4 --mode 640"), "one\ntwo\n").ok();
-    let line = listed(&name).expect("listed");
+    let line = named(&name).expect("listed");
     let status = Options::new().observe(name.as_str()).unwrap().status().unwrap();
     let expected = [
         ("segment_key", format!("{:#010x}", status.segment_key).into()),
@@ -49,20 +43,20 @@ fn ls_lists_what_there_is() {
     let line = table.lines().find(|line| line.starts_with(name.as_str())).expect("a line");
     assert!(line.contains(" 2/4 ") && line.contains(" mpmc ") && line.contains(" 0640 "), "{table}");
     run(name.command("recv", "--keep")).ok();
-    assert_eq!(listed(&name).expect("listed")["received"], 2);
+    assert_eq!(named(&name).expect("listed")["received"], 2);
 }
 
 #[test]
 fn ls_and_stat_name_the_dead() {
     let name = Name::new();
     let mut receiver = Running::start(name.command("recv", ""));
-    assert!(within(LIMIT, || listed(&name).is_some_and(|line| line["consumers"] == 1)));
+    assert!(within(LIMIT, || named(&name).is_some_and(|line| line["consumers"] == 1)));
     assert!(text(run(name.command("stat", ""))).contains(&format!("1 ({})", receiver.id())));
     let _alive = Options::new().producer(name.as_str()).unwrap();
     receiver.signal(SIGKILL);
     assert!(within(LIMIT, || !receiver.is_running()));
     let dead = format!("dead consumer {}", receiver.id());
-    let problems = listed(&name).expect("listed")["problems"].to_string();
+    let problems = named(&name).expect("listed")["problems"].to_string();
     assert!(problems.contains(&dead) && problems.contains("recovery"), "{problems}");
     let stat = run(name.command("stat", "--json")).ok().json();
     let participants = stat["participants"].as_array().unwrap();
@@ -255,7 +249,7 @@ fn foreign_objects_go_only_as_foreign() {
     };
     let (segment, set) = make();
     for arguments in [vec!["rm", key], vec!["rm", "--yes", key], vec!["rm", "--key", key, "--yes"]] {
-        run(semring(arguments)).fails(1, "not ours");
+        run(semring(arguments)).fails(1, "leads to something else");
     }
     run(semring(["rm", "--foreign", "--key", key])).fails(1, "nothing was removed");
     assert!(segment.status().is_ok() && set.status().is_ok());

@@ -186,6 +186,17 @@ fn who_has_no_permission_is_told_so_and_changes_nothing() {
     assert_eq!(run(command(&format!("sem {slots_name} value"), &name)).ok().stdout, b"1\n");
     let listed = run(nobody("ls --json")).ok().json();
     assert!(!listed.to_string().contains(name.as_str()), "{listed}");
+    // It is counted, and its number told: ipcs -m shows that to everybody, too.
+    let id = run(name.command("stat", "--json")).ok().json()["segment_id"].clone();
+    for command in ["ls --json", "rm --orphaned --yes --json"] {
+        let report = run(nobody(command)).ok().json();
+        assert!(report["unreadable"].as_array().unwrap().contains(&id), "{command}: {report}");
+    }
+    for command in ["ls", "rm --orphaned --yes"] {
+        let said = run(nobody(command)).ok().stderr;
+        assert!(said.contains("not ours to read") && said.lines().count() == 1, "{command}: {said}");
+    }
+    assert_eq!(run(command("ls", &name)).ok().stderr, "");
     assert_eq!(run(name.command("recv", "")).ok().stdout, b"one\ntwo\n");
     run(mutex.command("sem", "remove")).ok();
 }

@@ -20,18 +20,8 @@ fn status(name: &Name) -> TableStatus {
     TableOptions::new().status(name.as_str()).unwrap()
 }
 
-/// The line of a table in `semring ls --json`; of one without a name, by the id of its set.
-fn listed(wanted: impl Fn(&Value) -> bool) -> Option<Value> {
-    let report = run(semring(["ls", "--json"])).ok().json();
-    report["tables"].as_array().expect("tables").iter().find(|table| wanted(table)).cloned()
-}
-
 fn named(name: &Name) -> Option<Value> {
-    listed(|table| table["name"] == name.as_str())
-}
-
-fn text(done: Done) -> String {
-    String::from_utf8(done.ok().stdout).unwrap()
+    listed("tables", |table| table["name"] == name.as_str())
 }
 
 #[test]
@@ -141,7 +131,7 @@ fn halves_of_tables_are_orphans() {
     Segment::from_id(status(&no_segment).segment_id).unwrap().remove().unwrap();
     let problem = |line: Option<Value>| line.expect("listed")["problems"].to_string();
     assert!(problem(named(&no_set)).contains("its semaphore set is gone"));
-    let set = listed(|table| table["semaphore_id"] == alone && table["segment_id"].is_null());
+    let set = listed("tables", |table| table["semaphore_id"] == alone && table["segment_id"].is_null());
     assert!(problem(set).contains("its segment is gone"));
     for found in semring::tables().unwrap().iter().filter(|found| found.is_orphaned()) {
         let ours = [found.segment.as_ref().map(|s| s.id), found.set.as_ref().map(|s| s.id)];

@@ -141,6 +141,42 @@ impl Drop for Scene {
     }
 }
 
+/// Four services under a supervisor: one runs, one was stopped, one is done and one is not due yet.
+struct Services {
+    supervisor: Running,
+    directory: std::path::PathBuf,
+}
+
+impl Services {
+    fn new() -> Self {
+        let directory = std::env::temp_dir().join(format!("semring-screens-{}", std::process::id()));
+        std::fs::create_dir(&directory).unwrap();
+        let configuration = "name = 'shop'\n\
+            [service.database]\ncommand = 'exec sleep 1000'\n\
+            [service.web]\ncommand = 'exec sleep 1000'\n\
+            [service.import]\ncommand = 'exit 3'\nrestart = 'never'\n\
+            [service.nightly]\ncommand = 'true'\ncron = '0 0 29 2 *'\n";
+        std::fs::write(directory.join("services.toml"), configuration).unwrap();
+        let mut supervise = semring(["supervise", "--config", "services.toml"]);
+        supervise.current_dir(&directory);
+        let services = Services { supervisor: Running::start(supervise), directory };
+        let status = || run(semring(["supervise", "status", "--board", "shop"]));
+        let running = |text: &str| text.matches(" alive ").count() == 2 && text.contains("exited with 3");
+        assert!(within(LIMIT, || running(&String::from_utf8_lossy(&status().stdout))));
+        run(semring(["supervise", "stop", "web", "--board", "shop"])).ok();
+        services
+    }
+}
+
+impl Drop for Services {
+    fn drop(&mut self) {
+        self.supervisor.signal(SIGTERM);
+        let ended = within(LIMIT, || !self.supervisor.is_running());
+        let _ = std::fs::remove_dir_all(&self.directory);
+        assert!(ended || std::thread::panicking(), "the supervisor does not end");
+    }
+}
+
 /// Its second picture, with rates. It ends by that key.
 fn top(key: &[u8]) -> String {
     let mut top = Terminal::run("top --interval 0.3", COLUMNS);
@@ -184,13 +220,18 @@ fn the_screens_in_the_documentation_are_what_a_terminal_shows() {
     if !alone() {
         return;
     }
-    let _scene = Scene::new();
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/tools.md");
     let document = std::fs::read_to_string(path).unwrap();
     let mut updated = document.clone();
     let screens = screens(&document);
-    assert_eq!(screens.len(), 4);
+    assert_eq!(screens.len(), 5);
+    // From the last one on: the services' comes first, and is gone before the channels are looked at.
+    let (mut services, mut scene) = (Some(Services::new()), None);
     for (command, range) in screens.into_iter().rev() {
+        if !command.starts_with("supervise") {
+            drop(services.take());
+            scene.get_or_insert_with(Scene::new);
+        }
         // What is wider than a screen is kept in one piece by a wide one.
         let shown = if command == "top" { top(b"q") } else { Terminal::run(&command, 200).end() };
         let shown: String = shown.lines().map(|line| format!("{}\n", line.trim_end())).collect();

@@ -12,10 +12,11 @@ use super::lock::Lock;
 use super::message::{IntoIter, Iter, Message, Received, TryIter};
 use super::participant::{End, Participant, Patience, Stop};
 use super::recovery::{self, Author};
+use super::swift::Taken;
 use crate::error::{Error, RecvError, RecvTimeoutError, Result, TryRecvError};
 use crate::layout::shared;
 use crate::park::Poll;
-use crate::ring::{Claim, Found, Index, Nothing, Receiver, Shared, Side};
+use crate::ring::{Claim, Found, Index, Receiver, Shared, Side};
 use crate::sync::Ordering;
 
 /// Receives messages from a channel; a participant from its making to its drop.
@@ -51,6 +52,9 @@ use crate::sync::Ordering;
 /// ```
 pub struct Consumer {
     pub(crate) participant: Participant<Receiver>,
+    /// Bytes of a buffer for which the swift path will do: the message size, and none where messages are to be scrubbed.
+    pub(super) swift_buffer: usize,
+    stop: Option<Stop>,
     /// `Cell` is `Send` and not `Sync`, and so is this handle: two threads must not claim as one participant.
     _not_sync: std::marker::PhantomData<std::cell::Cell<()>>,
 }
@@ -60,10 +64,6 @@ impl End for Receiver {
 
     fn resume(channel: &Attachment, me: Index) -> Self {
         Receiver::resume(channel.header.kind, channel.mem(), me)
-    }
-
-    fn claim_one(&mut self, mem: &Shared) -> Result<Claim, Nothing> {
-        self.claim(mem, 1)
     }
 
     fn poll(&self, mem: &Shared) -> Poll {
@@ -110,8 +110,14 @@ impl End for Receiver {
 }
 
 impl Consumer {
+    fn new(participant: Participant<Receiver>) -> Self {
+        let header = &participant.channel.header;
+        let swift_buffer = if header.scrub { usize::MAX } else { header.geometry.message_size() };
+        Self { participant, swift_buffer, stop: None, _not_sync: std::marker::PhantomData }
+    }
+
     pub(crate) fn register(channel: Arc<Attachment>, lock: Lock) -> Result<Self> {
-        Ok(Self { participant: Participant::register(channel, lock)?, _not_sync: std::marker::PhantomData })
+        Ok(Self::new(Participant::register(channel, lock)?))
     }
 
     /// Claims up to `want` messages and passes what is left on to another sleeping consumer.
@@ -130,8 +136,12 @@ impl Consumer {
 
     /// Claims the next message.
     fn take(&mut self, patience: Patience) -> Result<(Claim, Found), Stop> {
-        let claim = match self.participant.overcome(patience)? {
-            Some(claim) => claim,
+        let claim = match self.participant.met.take() {
+            Some(claim) => {
+                self.participant.count(1);
+                self.participant.chain();
+                claim
+            }
             None => {
                 self.participant.begin()?;
                 self.claim(1, patience)?
@@ -215,7 +225,7 @@ impl Consumer {
 
     /// Any receipt.
     #[cold]
-    fn recv_slowly(&mut self, buffer: &mut [u8], patience: Patience) -> Result<Received, Stop> {
+    fn recv_slowly(&mut self, buffer: &mut [u8], patience: Patience) -> Result<Found, Stop> {
         let needed = self.message_size();
         if buffer.len() < needed {
             return Err(Stop::Failed(Error::BufferTooSmall { len: buffer.len(), needed }));
@@ -224,7 +234,7 @@ impl Consumer {
         let len = found.len as usize;
         self.participant.channel.mem().read_payload_into(claim.position(), 0, &mut buffer[..len]);
         self.release(&mut claim, len);
-        Ok(Received { len, tag: found.tag, attempt: found.attempt })
+        Ok(found)
     }
 
     pub(crate) fn recv_bytes(&mut self, buffer: &mut [u8], patience: Patience) -> Result<usize, Stop> {
@@ -243,17 +253,43 @@ impl Consumer {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn recv_into_with<E>(
         &mut self,
         buffer: &mut [u8],
         patience: impl FnOnce() -> Patience,
         error: fn(Stop) -> E,
     ) -> Result<Received, E> {
-        match self.recv_swiftly(buffer) {
-            Some(taken) => Ok(taken.into()),
-            None => self.recv_slowly(buffer, patience()).map_err(error),
+        if let Some(taken) = self.recv_swiftly(buffer) {
+            return Ok(taken.into());
         }
+        match self.recv_later(buffer, patience()) {
+            Some(taken) => Ok(taken.into()),
+            None => Err(error(self.stopped())),
+        }
+    }
+
+    /// Spins before it takes the slow path. `None`: see [`stopped`](Self::stopped).
+    #[inline(never)]
+    fn recv_later(&mut self, buffer: &mut [u8], patience: Patience) -> Option<Taken> {
+        if self.participant.spin_first(patience) {
+            if let Some(taken) = self.recv_swiftly(buffer) {
+                return Some(taken);
+            }
+        }
+        match self.recv_slowly(buffer, patience) {
+            Ok(found) => Some(Taken::new(&found)),
+            Err(stop) => {
+                self.stop = Some(stop);
+                None
+            }
+        }
+    }
+
+    /// Why the last call has ended without a message: apart from what it returns, so that this fits registers.
+    #[cold]
+    fn stopped(&mut self) -> Stop {
+        self.stop.take().unwrap_or(Stop::WouldBlock)
     }
 
     #[inline]
@@ -509,7 +545,7 @@ impl Consumer {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn try_clone(&self) -> Result<Self> {
-        Ok(Self { participant: self.participant.try_clone()?, _not_sync: std::marker::PhantomData })
+        Ok(Self::new(self.participant.try_clone()?))
     }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! [`options`] says what is asked for; [`lifecycle`] opens, creates and removes it, a `pair` of [`set`] and segment
 //! ([`header`]), under its [`lock`]; [`participant`] registers and runs the loop around blocking calls, over [`recovery`];
-//! [`producer`], [`consumer`], [`grant`], [`lease`], [`typed`] and [`observer`] are what users hold.
+//! [`producer`], [`consumer`], [`grant`], [`lease`], [`typed`], [`bulk`] and [`observer`] are what users hold.
 
 mod attachment;
 mod batch;
+mod bulk;
 mod cancel;
 mod consumer;
 mod grant;
@@ -47,6 +48,7 @@ use lock::Lock;
 use looks::looks;
 
 pub use batch::{Batch, BatchMessage};
+pub use bulk::{Bulk, BulkConsumer, BulkLease, BulkProducer};
 pub use cancel::Canceller;
 pub use consumer::Consumer;
 pub use grant::Grant;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Channel;
 use super::attachment::Attachment;
+use super::bulk::{BulkConsumer, BulkProducer};
 use super::consumer::Consumer;
 use super::header::{TypeInfo, WakeMode, WhenNoConsumer};
 use super::lifecycle;
@@ -12,9 +13,7 @@ use super::lock::Lock;
 use super::observer::Observer;
 use super::producer::Producer;
 use super::typed::{TypedConsumer, TypedProducer};
-#[cfg(doc)]
-use crate::error::Error;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pair::{Create, Terms, check_type_name, terms_methods};
 use crate::ring::Kind;
 use crate::segment::Key;
@@ -264,6 +263,41 @@ impl Options {
     ) -> Result<TypedConsumer<T>> {
         let options = self.clone().message_type(type_name, size_of::<T>(), align_of::<T>())?;
         Ok(TypedConsumer::new(options.consumer(key)?))
+    }
+
+    /// Becomes a producer of values of one plain-data type, `values` of them to a slot at most; all sides must agree on
+    /// that. [`Options::capacity`] counts slots. A slot takes 16 bytes besides the values.
+    ///
+    /// # Errors
+    /// As [`Options::typed_producer`]; [`Error::Invalid`] for no values, or values of no bytes.
+    pub fn bulk_producer<T: bytemuck::NoUninit>(
+        &self,
+        key: impl Into<Key>,
+        type_name: &str,
+        values: usize,
+    ) -> Result<BulkProducer<T>> {
+        Ok(BulkProducer::new(self.bulk::<T>(type_name, values)?.producer(key)?, values))
+    }
+
+    /// Becomes a consumer of values of one plain-data type, `values` of them to a slot at most.
+    ///
+    /// # Errors
+    /// As [`Options::bulk_producer`].
+    pub fn bulk_consumer<T: bytemuck::AnyBitPattern + bytemuck::NoUninit>(
+        &self,
+        key: impl Into<Key>,
+        type_name: &str,
+        values: usize,
+    ) -> Result<BulkConsumer<T>> {
+        Ok(BulkConsumer::new(self.bulk::<T>(type_name, values)?.consumer(key)?, values))
+    }
+
+    fn bulk<T>(&self, type_name: &str, values: usize) -> Result<Self> {
+        let bytes = values.checked_mul(size_of::<T>()).filter(|bytes| *bytes != 0).ok_or_else(|| {
+            let detail = format!("{values} values of {} bytes do not make a message", size_of::<T>());
+            Error::Invalid { what: "values per slot", detail }
+        })?;
+        self.clone().message_size(bytes as u64).message_type(type_name, size_of::<T>(), align_of::<T>())
     }
 
     fn participant(&self, key: impl Into<Key>) -> Result<(Arc<Attachment>, Lock)> {

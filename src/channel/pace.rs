@@ -33,23 +33,25 @@ impl Pace {
         Self { spin: SPIN, lull: LULL.0, missed_at: 0 }
     }
 
-    /// Looks until there is something, for as long as that has paid lately. `count`: messages so far.
+    /// Looks until there is something, for as long as that has paid lately, and says whether there is. `count`: messages so far.
     #[inline]
-    pub(super) fn spin(&mut self, count: u64, mut look: impl FnMut() -> bool) {
+    pub(super) fn spin(&mut self, count: u64, mut look: impl FnMut() -> bool) -> bool {
         let start = Instant::now();
         self.lull(start, count);
         loop {
             for _ in 0..LOOKS {
                 if look() {
-                    self.spin = (self.spin * 2).min(SPIN);
-                    return;
+                    if self.spin != SPIN {
+                        self.spin = (self.spin * 2).min(SPIN);
+                    }
+                    return true;
                 }
                 spin_loop();
             }
             let spent = start.elapsed();
             if spent >= self.spin {
                 self.spin = (self.spin / 2).max(SPIN_LEAST);
-                return;
+                return false;
             }
             if spent >= YIELD {
                 thread::yield_now();

@@ -16,13 +16,15 @@ use crate::error::{Error, Result};
 use crate::layout::{record, shared};
 use crate::os;
 use crate::park::{self, Look, Poll, Waker};
-use crate::ring::{CRASH_SAFE, Claim, Defect, Index, Nothing, Obstacle, Shared, Side};
+use crate::ring::{CRASH_SAFE, Claim, Defect, Index, Nothing, Shared, Side};
 use crate::sync::{Ordering, compiler_fence, fence};
 
 /// Operations after which a participant that never blocks looks at the leases all the same.
 const CHECKUP: u64 = 256;
-/// Between two looks for which the only reason is a sleeper that does not wake.
+/// Between two looks for which the only reason is a sleeper that does not wake. It may well be waiting for a processor, and then
+/// there is one for every message; so the clock is looked at now and then only, too.
 const SUSPICION: Duration = Duration::from_millis(1);
+const SUSPECT_EVERY: u64 = 16;
 
 /// What differs between the two ends of a ring.
 pub(crate) trait End: Sized {
@@ -30,8 +32,6 @@ pub(crate) trait End: Sized {
     const SIDE: Side;
     /// The end for a participant that has just registered.
     fn resume(channel: &Attachment, me: Index) -> Self;
-    /// Claims one slot or message.
-    fn claim_one(&mut self, mem: &Shared) -> Result<Claim, Nothing>;
     /// Loads only: could an operation do something now?
     fn poll(&self, mem: &Shared) -> Poll;
     /// Likewise, for a loop that spins: disturbs the other side less, and may miss what a poll sees.
@@ -94,8 +94,8 @@ pub(crate) struct Participant<E: End> {
     pub(crate) end: E,
     /// A claim that a guard has in hand; left behind if the guard is forgotten.
     pub(crate) pending: Option<Claim>,
-    /// What the attempt in one go has met with which this call began.
-    pub(crate) met: Option<Obstacle>,
+    /// A claim that the attempt in one go with which this call began has left to it.
+    pub(crate) met: Option<Claim>,
     pub(crate) cancel: Arc<AtomicBool>,
     /// Somebody of the other side was there when we came, or has been seen since.
     pub(super) seen: bool,
@@ -106,9 +106,13 @@ pub(crate) struct Participant<E: End> {
     /// Messages so far, and with how many of them the next look at the leases is due.
     pub(super) count: u64,
     pub(super) checkup_at: u64,
+    /// When we last looked for the dead among sleepers that do not wake, and with how many messages we may again.
     suspected: Instant,
+    suspect_at: u64,
     pub(super) glance_again: Instant,
     pub(super) pace: Pace,
+    /// The call has spun in vain already.
+    pub(super) spun: bool,
     /// What makes this handle unusable for good.
     pub(super) broken: Option<Error>,
 }
@@ -167,8 +171,10 @@ impl<E: End> Participant<E> {
             count: 0,
             checkup_at: CHECKUP.min(channel.header.geometry.capacity()),
             suspected: Instant::now(),
+            suspect_at: 0,
             glance_again: Instant::now(),
             pace: Pace::new(),
+            spun: false,
             broken: None,
             channel,
         })
@@ -298,6 +304,10 @@ impl<E: End> Participant<E> {
     /// Sleepers that do not wake: they may be dead, and then nobody will tell us while there is room.
     #[cold]
     fn suspect(&mut self) {
+        if self.count < self.suspect_at {
+            return;
+        }
+        self.suspect_at = self.count + SUSPECT_EVERY;
         if self.suspected.elapsed() >= SUSPICION {
             self.suspected = Instant::now();
             self.checkup_at = 0;
@@ -309,7 +319,8 @@ impl<E: End> Participant<E> {
         self.wake(Side::Consumers);
     }
 
-    /// After a claim, before the copy: if others of our side sleep and there is more, one of them takes over.
+    /// After a claim, before the copy: if others of our side sleep and there is more, one of them takes over. Whoever has
+    /// waited must, because the wake-up that it got may have been meant for more than one.
     #[inline]
     pub(crate) fn chain(&mut self) {
         if !self.alone() {

@@ -11,7 +11,7 @@ use super::lock::Lock;
 use super::participant::{End, Participant, Patience, Stop};
 use crate::error::{Error, Result, SendError, SendTimeoutError, TrySendError};
 use crate::park::Poll;
-use crate::ring::{Claim, Index, Nothing, Sender, Shared, Side};
+use crate::ring::{Claim, Index, Sender, Shared, Side};
 
 /// Sends messages into a channel; a participant from its making to its drop.
 ///
@@ -78,10 +78,6 @@ impl End for Sender {
 
     fn resume(channel: &Attachment, me: Index) -> Self {
         Sender::resume(channel.header.kind, channel.mem(), me)
-    }
-
-    fn claim_one(&mut self, mem: &Shared) -> Result<Claim, Nothing> {
-        self.claim(mem, 1)
     }
 
     fn poll(&self, mem: &Shared) -> Poll {
@@ -162,9 +158,6 @@ impl Producer {
 
     /// Claims the slot for a message of so many bytes.
     fn take(&mut self, len: usize, patience: Patience) -> Result<Claim, Stop> {
-        if let Some(claim) = self.participant.overcome(patience)? {
-            return Ok(claim);
-        }
         self.participant.begin()?;
         self.check_len(len)?;
         self.claim(1, patience)
@@ -193,7 +186,15 @@ impl Producer {
         if self.send_swiftly(tag, data) {
             return Ok(());
         }
-        self.send_slowly(tag, data, patience()).map_err(error)
+        self.send_later(tag, data, patience()).map_err(error)
+    }
+
+    #[cold]
+    fn send_later(&mut self, tag: u32, data: &[u8], patience: Patience) -> Result<(), Stop> {
+        if self.participant.spin_first(patience) && self.send_swiftly(tag, data) {
+            return Ok(());
+        }
+        self.send_slowly(tag, data, patience)
     }
 
     #[inline]

@@ -39,9 +39,6 @@ const CROWDED: u16 = 16_384;
 /// So often a call is tried again that found a wake semaphore full.
 const CUTS: usize = 3;
 
-/// The first semaphore while the segment is being made, and once it is.
-const STAGES: Stages = Stages { building: 0x2b5d, ready: 0x5eb1 };
-
 /// A set that was verified to be a channel's, with what its operations need.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Set {
@@ -88,7 +85,7 @@ fn oddity(values: &[u16]) -> Option<String> {
     };
     let (leases, _) = rest.split_at(rest.len() / 2);
     let most = leases.len() as u16;
-    let Some(stage) = STAGES.stage(*ident) else { return Some(format!("its first semaphore is {ident:#x}")) };
+    let Some(stage) = Set::STAGES.stage(*ident) else { return Some(Stages::other(*ident)) };
     if *lock > 1 {
         return Some(format!("its lock semaphore is {lock}"));
     }
@@ -137,7 +134,7 @@ fn too_many(errno: i32) -> bool {
 
 impl pair::Set for Set {
     type Lock = Lock;
-    const STAGES: Stages = STAGES;
+    const STAGES: Stages = Stages::CHANNEL;
 
     fn verify(id: i32, name: &str, trusted: impl Fn(u32) -> bool) -> Result<Self> {
         let plausible = |nsems: usize| nsems % 2 == 1 && nsems >= Set::size(2);

@@ -8,7 +8,7 @@ use super::participant::{End, Participant, Patience, Stop};
 use crate::error::{Error, Result};
 use crate::os;
 use crate::park::{self, Look, Poll, Sleeper, Slept, Waited, Waker};
-use crate::ring::{Claim, Nothing, Obstacle, Side};
+use crate::ring::{Nothing, Side};
 use crate::sync::{Ordering, fence};
 
 /// Tombstones in a row between two looks at the clock.
@@ -35,6 +35,24 @@ impl<E: End> Participant<E> {
         }
     }
 
+    /// After a swift path that could do nothing: spins before the slow one does, and says whether the swift one is worth another
+    /// attempt. What has come meanwhile is then on its way after some ten nanoseconds instead of thirty.
+    #[inline(never)]
+    pub(crate) fn spin_first(&mut self, patience: Patience) -> bool {
+        let waits = !matches!(patience, Patience::None);
+        if !waits || self.met.is_some() || !self.undisturbed() {
+            return false;
+        }
+        let worth_it = self.spin();
+        self.spun = !worth_it;
+        worth_it
+    }
+
+    fn spin(&mut self) -> bool {
+        let Self { pace, end, mem, count, .. } = self;
+        pace.spin(*count, || end.glance(mem))
+    }
+
     /// Goes on after a first `attempt` that failed with `nothing`: tries until it succeeds or patience ends.
     #[cold]
     pub(crate) fn wait_for<T>(
@@ -55,8 +73,10 @@ impl<E: End> Participant<E> {
         let me = self.me;
         let mut limit = MIDWAY.0;
         loop {
+            if !std::mem::take(&mut self.spun) {
+                self.spin();
+            }
             // After a spin in vain too: a glance may miss what a claim finds, and going to sleep costs much more.
-            self.pace.spin(self.count, || self.end.glance(self.channel.mem()));
             if let Some(done) = attempt(self)? {
                 return Ok(done);
             }
@@ -90,21 +110,6 @@ impl<E: End> Participant<E> {
                 return Err(Stop::Failed(Error::Cancelled));
             }
         }
-    }
-
-    /// Goes on where an attempt in one go has stopped: with what it claimed, or by waiting for something to claim. None if it
-    /// was not even made.
-    pub(crate) fn overcome(&mut self, patience: Patience) -> Result<Option<Claim>, Stop> {
-        let Some(obstacle) = self.met.take() else { return Ok(None) };
-        self.count(1);
-        let claim = match obstacle {
-            Obstacle::Claimed(claim) => claim,
-            Obstacle::Nothing(nothing) => {
-                self.wait_for(patience, nothing, |p| E::claim_one(&mut p.end, &p.mem))?
-            }
-        };
-        self.chain();
-        Ok(Some(claim))
     }
 
     /// What a call that does not wait does when nothing is there: now and then, so that polling stays cheap, it

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 
 use crate::error::OsError;
 
@@ -56,7 +57,10 @@ pub enum DaemonError {
         reason: String,
     },
     /// The daemon ended before it said anything.
-    Died,
+    Died {
+        /// How, if that could be learned.
+        status: Option<ExitStatus>,
+    },
     /// The process that waited for the daemon to become ready is gone.
     CallerGone,
     /// A system call failed.
@@ -67,7 +71,10 @@ impl fmt::Display for DaemonError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             DaemonError::Threads { count } => {
-                write!(f, "a process with {count} threads cannot become a daemon: start it before any other thread")
+                write!(
+                    f,
+                    "a process with {count} threads cannot become a daemon: start it before any other thread"
+                )
             }
             DaemonError::AlreadyRunning { pid_file, pid } => {
                 write!(f, "already running: {} is locked", pid_file.display())?;
@@ -77,14 +84,22 @@ impl fmt::Display for DaemonError {
                 }
             }
             DaemonError::NotAPidFile { path } => {
-                write!(f, "{} exists and is no pid file; it was left as it is: choose another", path.display())
+                write!(
+                    f,
+                    "{} exists and is no pid file; it was left as it is: choose another",
+                    path.display()
+                )
             }
             DaemonError::NoSuchUser { name } => write!(f, "there is no user {name:?}"),
             DaemonError::Privileges { detail } => write!(f, "privileges were not given up: {detail}"),
             DaemonError::NotReady { reason } => f.write_str(reason),
-            DaemonError::Died => f.write_str(
-                "the daemon ended before it was ready: its standard error may say why (it goes to /dev/null unless redirected)",
-            ),
+            DaemonError::Died { status } => {
+                let how = status.map(|status| format!(" ({status})")).unwrap_or_default();
+                write!(
+                    f,
+                    "the daemon ended before it was ready{how}: its standard error may say why (it goes to /dev/null unless redirected)"
+                )
+            }
             DaemonError::CallerGone => {
                 f.write_str("whoever started this daemon was gone before it was ready")
             }
@@ -111,7 +126,7 @@ impl From<DaemonError> for io::Error {
             DaemonError::NotAPidFile { .. } => Kind::InvalidInput,
             DaemonError::NoSuchUser { .. } => Kind::NotFound,
             DaemonError::Privileges { .. } => Kind::PermissionDenied,
-            DaemonError::NotReady { .. } | DaemonError::Died => Kind::Other,
+            DaemonError::NotReady { .. } | DaemonError::Died { .. } => Kind::Other,
             DaemonError::CallerGone => Kind::BrokenPipe,
             DaemonError::Os(os) => io::Error::from_raw_os_error(os.errno).kind(),
         };

@@ -32,7 +32,7 @@ mod privileges;
 mod report;
 
 use std::io::Write;
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -193,8 +193,10 @@ impl Daemon {
             }
             Ok(child) => {
                 drop(tells);
+                let heard = Report::receive(hears);
+                // It ends once we have stopped to listen, at the latest.
                 detach::wait(child);
-                Report::receive(hears)
+                heard
             }
             Err(error) => Err(error.into()),
         };
@@ -276,11 +278,15 @@ impl Plan {
     }
 
     /// In the first child: begins a session, and leaves it to a second child, which is not its leader and so never
-    /// gets a controlling terminal. Returns in the second child, if all goes well.
+    /// gets a controlling terminal. Returns in the second child, if all goes well. The first one stays until the caller
+    /// knows what became of that, for only a parent learns how a process ended.
     fn go_to_background(self, tells: UnixStream) -> Starting {
         let done = match detach::new_session().and_then(|()| detach::fork()) {
             Ok(0) => self.carry_out(),
-            Ok(_) => detach::exit_now(0),
+            Ok(daemon) => {
+                see_off(daemon, &tells);
+                detach::exit_now(0)
+            }
             Err(error) => Err(error.into()),
         };
         match done {
@@ -304,6 +310,18 @@ impl Plan {
             user.become_it()?;
         }
         Ok(self.pid_file)
+    }
+}
+
+/// Waits until the caller has heard of the daemon, or that has died; tells how, then.
+fn see_off(daemon: i32, tells: &UnixStream) {
+    // A kernel that cannot do that: the end of the socket says that it died, and not how.
+    let Ok(process) = detach::watch(daemon) else { return };
+    if detach::wait_for_either(process.as_fd(), tells.as_fd()) {
+        if let Some(status) = detach::wait(daemon) {
+            // Whoever does not listen any more knows.
+            let _ = Report::Died(status).send(tells);
+        }
     }
 }
 

@@ -1,11 +1,15 @@
-//! What the daemon tells the process that started it: one frame over a socket, or its end, which says that it died.
+//! What the daemon tells the process that started it, or its parent of its death: one frame over a socket, or the end of
+//! that, which says that it died, too.
 //!
 //! ```text
-//! kind 1 byte | pid 4 | length 4 | text; for a failed call errno 4, number of the call 1, its arguments
+//! kind 1 byte | pid 4 | length 4 | text; for a failed call errno 4, number of the call 1, its arguments; for a death its
+//! wait status 4
 //! ```
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 
 use super::DaemonError;
 use crate::error::OsError;
@@ -18,6 +22,8 @@ pub(super) enum Report {
     Failed(OsError),
     Privileges(String),
     Said(String),
+    /// By its parent: its wait status.
+    Died(i32),
 }
 
 /// The calls that a daemon makes on its way, by their number in a report.
@@ -53,12 +59,13 @@ impl Report {
 
     /// Waits for the daemon's report, or its end: its pid, or why there is none.
     pub(super) fn receive(mut from: UnixStream) -> Result<i32, DaemonError> {
-        let (pid, report) = Self::read(&mut from).ok_or(DaemonError::Died)?;
+        let (pid, report) = Self::read(&mut from).ok_or(DaemonError::Died { status: None })?;
         match report {
             Report::Ready => Ok(pid),
             Report::Failed(error) => Err(error.into()),
             Report::Privileges(detail) => Err(DaemonError::Privileges { detail }),
             Report::Said(reason) => Err(DaemonError::NotReady { reason }),
+            Report::Died(status) => Err(DaemonError::Died { status: Some(ExitStatus::from_raw(status)) }),
         }
     }
 
@@ -74,6 +81,7 @@ impl Report {
             }
             Report::Privileges(text) => (2, text.clone().into_bytes()),
             Report::Said(text) => (3, text.clone().into_bytes()),
+            Report::Died(status) => (4, status.to_le_bytes().to_vec()),
         };
         text.truncate(LONGEST);
         let mut frame = vec![kind];
@@ -98,6 +106,7 @@ impl Report {
                 Report::Failed(failed(CALLS.get(usize::from(call))?, said(text), errno))
             }
             2 => Report::Privileges(said(&text)),
+            4 => Report::Died(i32::from_le_bytes(word(&mut &text[..])?)),
             _ => Report::Said(said(&text)),
         };
         Some((pid, report))
@@ -120,6 +129,7 @@ mod tests {
             Report::Failed(failed("chdir", "/nowhere".into(), libc::ENOENT)),
             Report::Privileges("still in group 7".into()),
             Report::Said("no such channel".into()),
+            Report::Died(0x8b),
         ];
         for report in reports {
             let frame = report.encode(4711);

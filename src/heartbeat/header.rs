@@ -15,8 +15,8 @@ use crate::segment::Mapping;
 pub(crate) struct Header {
     /// 1 to [`MAX_PLACES`], and what the segment has room for.
     pub(crate) places: usize,
-    created: u64,
-    creator: u64,
+    pub(super) created: u64,
+    pub(super) creator: u64,
 }
 
 impl Header {

@@ -1,6 +1,6 @@
 //! [`Heart`]: a place that this process holds, and the beat.
 
-use std::env;
+use std::env::{self, VarError};
 use std::fmt;
 use std::time::Duration;
 
@@ -69,8 +69,15 @@ impl Heart {
     /// ```
     pub fn of_service() -> Result<Self> {
         let variable = |name: &'static str| {
-            let missing = || format!("{name} is not set: is this a service of semring supervise?");
-            env::var(name).map_err(|_| Error::Invalid { what: "environment", detail: missing() })
+            env::var(name).map_err(|error| {
+                let detail = match error {
+                    VarError::NotPresent => {
+                        format!("{name} is not set: is this a service of semring supervise?")
+                    }
+                    VarError::NotUnicode(text) => format!("{name} is {text:?}, which is not UTF-8"),
+                };
+                Error::Invalid { what: "environment", detail }
+            })
         };
         let (board, service) = (variable(BOARD_VARIABLE)?, variable(SERVICE_VARIABLE)?);
         BoardOptions::new().open(board)?.register(&service, None)

@@ -53,6 +53,12 @@ pub(crate) fn size(places: usize) -> usize {
     place::BASE + places * place::SIZE
 }
 
+/// Could a board's segment have so many bytes?
+pub(crate) fn is_size(bytes: usize) -> bool {
+    let places = bytes.saturating_sub(place::BASE) / place::SIZE;
+    (1..=MAX_PLACES).contains(&places) && size(places) == bytes
+}
+
 /// Byte offset of a word of a place.
 pub(crate) fn word(place: usize, at: usize) -> usize {
     place::BASE + place * place::SIZE + at

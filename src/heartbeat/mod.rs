@@ -39,6 +39,7 @@ mod options;
 mod place;
 mod record;
 mod set;
+mod status;
 #[cfg(test)]
 mod tests;
 
@@ -51,3 +52,5 @@ pub use observer::Observer;
 pub use options::BoardOptions;
 pub use place::Place;
 pub use record::is_name;
+pub use status::BoardStatus;
+pub(crate) use {header::Header, layout::is_size, set::Set};

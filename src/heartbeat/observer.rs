@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::board::Board;
 use super::member::Member;
+use super::status::{self, BoardStatus};
 use crate::error::Result;
 
 /// A board for who only looks, from [`BoardOptions::observe`](super::BoardOptions::observe): permission to read is enough,
@@ -60,6 +61,14 @@ impl Observer {
     /// As [`Board::members`].
     pub fn wait_for_death(&self, name: &str, timeout: Duration) -> Result<bool> {
         self.board.place(name)?.map_or(Ok(true), |place| place.wait_for_death(timeout))
+    }
+
+    /// All of it.
+    ///
+    /// # Errors
+    /// As [`Board::members`].
+    pub fn status(&self) -> Result<BoardStatus> {
+        status::read(self.board.attachment(), self.board.members()?, self.board.ended())
     }
 
     /// As [`Board::keeper`].

@@ -25,9 +25,6 @@ const KEEPER: u16 = 2;
 const FIXED: usize = 3;
 const MOST: usize = FIXED + MAX_PLACES;
 
-/// Other numbers than a channel's or a table's.
-const STAGES: Stages = Stages { building: 0x1f85, ready: 0x52cb };
-
 /// A set that was verified to be a board's.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Set {
@@ -36,7 +33,7 @@ pub(crate) struct Set {
 
 impl pair::Set for Set {
     type Lock = Held;
-    const STAGES: Stages = STAGES;
+    const STAGES: Stages = Stages::BOARD;
 
     fn verify(id: i32, name: &str, trusted: impl Fn(u32) -> bool) -> Result<Self> {
         pair::verify::<MOST>(id, name, trusted, |nsems| nsems > FIXED, oddity).map(|id| Set { id })
@@ -131,6 +128,12 @@ impl Set {
         }
     }
 
+    /// Processes that need it: who lives on it, who keeps it, who waits to.
+    pub(crate) fn users(&self) -> Result<u32> {
+        let alive = self.leases(MAX_PLACES)?.into_iter().filter(|&alive| alive).count();
+        Ok(alive as u32 + u32::from(self.keeper()?.is_some()) + self.standbys()?)
+    }
+
     /// All leases, at one moment.
     pub(crate) fn leases(&self, places: usize) -> Result<Vec<bool>> {
         let mut values = vec![0; self.id.len()];
@@ -142,7 +145,7 @@ impl Set {
 /// What gives a foreign set away; `None` if everything is as one of ours could be.
 fn oddity(values: &[u16]) -> Option<String> {
     let [ident, rest @ ..] = values else { return Some("too small".into()) };
-    let Some(stage) = STAGES.stage(*ident) else { return Some(format!("its first semaphore is {ident:#x}")) };
+    let Some(stage) = Set::STAGES.stage(*ident) else { return Some(Stages::other(*ident)) };
     let [lock, others @ ..] = rest else { return Some("too small".into()) };
     let most = u16::from(stage != Stage::New);
     match others.iter().find(|&&value| value > most) {

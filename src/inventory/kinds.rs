@@ -3,6 +3,7 @@
 use super::{Condition, Object};
 use crate::channel;
 use crate::error::Result;
+use crate::heartbeat;
 use crate::layout::record;
 use crate::pair;
 use crate::segment::Key;
@@ -70,5 +71,26 @@ impl Kind for Tables {
     /// Readers are invisible; who writes holds a stripe.
     fn alive(set: &Self::Set) -> Result<u32> {
         Ok(set.holders()?.writers.len() as u32)
+    }
+}
+
+pub(super) struct Boards;
+
+impl Kind for Boards {
+    type Set = heartbeat::Set;
+    type Header = heartbeat::Header;
+    const OBJECT: Object = Object::Board;
+
+    fn is_plausible(size: usize) -> bool {
+        heartbeat::is_size(size)
+    }
+
+    fn look(segment: i32) -> Result<Condition> {
+        let observer = heartbeat::BoardOptions::new().allow_any_owner().observe(Key::Id(segment))?;
+        Ok(Condition::Board(Box::new(observer.status()?)))
+    }
+
+    fn alive(set: &Self::Set) -> Result<u32> {
+        set.users()
     }
 }

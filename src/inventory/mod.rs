@@ -1,5 +1,5 @@
-//! Which channels and tables there are, and what is left of others: every segment and set of the IPC namespace, judged as
-//! it is found, whoever made it and whatever it claims to be.
+//! Which channels, tables and boards there are, and what is left of others: every segment and set of the IPC namespace,
+//! judged as it is found, whoever made it and whatever it claims to be.
 //!
 //! Looking changes nothing but what the kernel notes of it (the time of attaching). A segment whose size none of ours
 //! can have is not even attached, for some programs take an attach count above 0 for a running fellow.
@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 
 use crate::channel::Status;
 use crate::error::{Error, OsError, Result};
+use crate::heartbeat::BoardStatus;
 use crate::pair::header::{set_id, whose};
 use crate::pair::{self, Header as _, Set as _, Stage};
 use crate::segment::{self, Key, Mapping, Segment, SegmentStatus};
 use crate::sem::{self, SetStatus};
 use crate::table::TableStatus;
-use kinds::{Channels, Kind, Tables};
+use kinds::{Boards, Channels, Kind, Tables};
 
 /// How long removing remains waits for whoever has the lock.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -36,6 +37,8 @@ pub enum Object {
     Channel,
     /// A record table.
     Table,
+    /// A board of heartbeats.
+    Board,
 }
 
 impl std::fmt::Display for Object {
@@ -43,11 +46,12 @@ impl std::fmt::Display for Object {
         f.write_str(match self {
             Object::Channel => "channel",
             Object::Table => "table",
+            Object::Board => "board",
         })
     }
 }
 
-/// A channel or a table, or what is left of one; see [`channels`] and [`tables`].
+/// A channel, a table or a board, or what is left of one; see [`channels`], [`tables`] and [`boards`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Found {
@@ -63,7 +67,7 @@ pub struct Found {
     pub condition: Condition,
 }
 
-/// What state a channel or a table is in.
+/// What state a channel, a table or a board is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Condition {
@@ -71,12 +75,15 @@ pub enum Condition {
     Live(Box<Status>),
     /// A table that can be opened.
     Table(Box<TableStatus>),
+    /// A board that can be opened.
+    Board(Box<BoardStatus>),
     /// Marked as being removed, and still there: its remover works on it, or died.
     Dying,
     /// A segment whose semaphore set is gone. Nobody can use it any more.
     NoSet,
     /// A semaphore set whose segment is gone, removed by other means than ours. Who has it open goes on with the
-    /// memory that it has: so many participants of a channel (those of a table are not known). Nobody else can join them.
+    /// memory that it has: so many participants of a channel, or so many who live on a board, keep it or wait to (those of
+    /// a table are not known). Nobody else can join them.
     NoSegment {
         /// Participants alive.
         alive: u32,
@@ -89,7 +96,7 @@ pub enum Condition {
 
 /// Lists the channels of this IPC namespace, and what is left of others, in the order of the kernel's tables.
 ///
-/// What we cannot attach is left out: it cannot be told from other programs' objects. No set is said to be without its
+/// What we cannot attach is left out: it cannot be told from other programs' objects ([`unreadable`] counts them). No set is said to be without its
 /// segment then, for that may be its segment.
 ///
 /// # Errors
@@ -128,6 +135,49 @@ pub fn channels() -> Result<Vec<Found>> {
 /// ```
 pub fn tables() -> Result<Vec<Found>> {
     list::<Tables>()
+}
+
+/// Lists the boards of this IPC namespace, and what is left of others, as [`channels`] does channels.
+///
+/// # Errors
+/// [`Error::Os`] if the kernel has no System V IPC.
+///
+/// # Examples
+/// ```
+/// use semring::Condition;
+/// use semring::heartbeat::BoardOptions;
+///
+/// let name = format!("boards-doc-{}", std::process::id());
+/// let board = BoardOptions::new().places(8).create(&name)?;
+/// let found = semring::boards()?.into_iter().find(|found| found.name.as_ref() == Some(&name)).ok_or("listed")?;
+/// assert!(matches!(found.condition, Condition::Board(status) if status.places == 8));
+/// board.remove()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn boards() -> Result<Vec<Found>> {
+    list::<Boards>()
+}
+
+/// Segments that this process may not read, and that by their size could be one of ours: what they are cannot be told, so
+/// the lists leave them out. That they exist the kernel tells everybody, as `ipcs -m` does.
+///
+/// # Errors
+/// [`Error::Os`] if the kernel has no System V IPC.
+///
+/// # Examples
+/// ```
+/// let unread = semring::unreadable()?; // none for root
+/// println!("{} segments may be channels of other users", unread.len());
+/// # Ok::<(), semring::Error>(())
+/// ```
+pub fn unreadable() -> Result<Vec<SegmentStatus>> {
+    let denied = |id: i32| matches!(Segment::from_id(id), Err(Error::PermissionDenied { .. }));
+    let ours = |size: usize| {
+        Channels::is_plausible(size) || Tables::is_plausible(size) || Boards::is_plausible(size)
+    };
+    let mut segments = segment::list()?;
+    segments.retain(|segment| !segment.removed && ours(segment.size) && denied(segment.id));
+    Ok(segments)
 }
 
 fn list<K: Kind>() -> Result<Vec<Found>> {
@@ -175,6 +225,7 @@ impl Found {
                 return match self.object {
                     Object::Channel => remove_set::<Channels>(set),
                     Object::Table => remove_set::<Tables>(set),
+                    Object::Board => remove_set::<Boards>(set),
                 };
             }
             _ => return Ok(false),

@@ -1,5 +1,7 @@
-//! Becoming another process: fork(2), setsid(2), umask(2), waitpid(2), `_exit`. `daemon` is the only caller.
+//! Becoming another process: fork(2), setsid(2), umask(2), waitpid(2), pidfd_open(2), `_exit`. `daemon` is the only caller.
 #![allow(unsafe_code)]
+
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::{check, errno};
 use crate::error::OsError;
@@ -26,14 +28,40 @@ pub(crate) fn set_umask(mask: u32) {
     unsafe { libc::umask(mask) };
 }
 
-/// Waits for the end of a child. How it ended is not asked: whoever calls is told by other means.
-pub(crate) fn wait(child: i32) {
+/// Waits for the end of a child: its wait status, or none if the kernel has reaped it (SIGCHLD ignored).
+pub(crate) fn wait(child: i32) -> Option<i32> {
+    let mut status = 0;
     loop {
-        // SAFETY: the status may be NULL: it is not stored then.
-        let result = unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
-        // Anything but EINTR: it is reaped, or the kernel did that (SIGCHLD ignored).
+        // SAFETY: the status is stored where it belongs.
+        let result = unsafe { libc::waitpid(child, &mut status, 0) };
+        if result != -1 {
+            return Some(status);
+        }
+        if errno() != libc::EINTR {
+            return None;
+        }
+    }
+}
+
+/// A descriptor of a child, which can be read once it has ended. Linux 5.3.
+pub(crate) fn watch(child: i32) -> Result<OwnedFd, OsError> {
+    // SAFETY: integers only.
+    let result = unsafe { libc::syscall(libc::SYS_pidfd_open, child, 0) };
+    let number = check("pidfd_open", result as i32, || child.to_string())?;
+    // SAFETY: a new descriptor, which nobody else knows.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Waits until `first` can be read, or nobody has the other end of `second` any more. Is it the first?
+pub(crate) fn wait_for_either(first: BorrowedFd<'_>, second: BorrowedFd<'_>) -> bool {
+    let fd = |fd: BorrowedFd<'_>, events| libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 };
+    // A hang-up is told without being asked for.
+    let mut both = [fd(first, libc::POLLIN), fd(second, 0)];
+    loop {
+        // SAFETY: as many as the array has.
+        let result = unsafe { libc::poll(both.as_mut_ptr(), both.len() as libc::nfds_t, -1) };
         if result != -1 || errno() != libc::EINTR {
-            return;
+            return both[0].revents != 0;
         }
     }
 }

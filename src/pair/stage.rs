@@ -22,11 +22,26 @@ pub(crate) enum Stage {
 /// What the semaphore is in each stage of one format, but 0 in the first. Odd numbers that a foreign set hardly holds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stages {
-    pub(crate) building: u16,
-    pub(crate) ready: u16,
+    /// What such a pair is, in a message.
+    kind: &'static str,
+    building: u16,
+    ready: u16,
 }
 
 impl Stages {
+    pub(crate) const CHANNEL: Stages = Stages { kind: "a channel", building: 0x2b5d, ready: 0x5eb1 };
+    pub(crate) const TABLE: Stages = Stages { kind: "a table", building: 0x3d71, ready: 0x6ae9 };
+    pub(crate) const BOARD: Stages = Stages { kind: "a board", building: 0x1f85, ready: 0x52cb };
+
+    /// What a set is that is in no stage of the format that was asked for.
+    pub(crate) fn other(ident: u16) -> String {
+        let all = [Self::CHANNEL, Self::TABLE, Self::BOARD];
+        match all.iter().find(|stages| stages.stage(ident).is_some()) {
+            Some(stages) => format!("it is {}", stages.kind),
+            None => format!("its first semaphore is {ident:#x}"),
+        }
+    }
+
     /// `None` if no set of that format would say so.
     pub(crate) fn stage(self, ident: u16) -> Option<Stage> {
         [Stage::New, Stage::Building, Stage::Ready].into_iter().find(|&stage| self.ident(stage) == ident)

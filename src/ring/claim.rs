@@ -6,7 +6,7 @@
 
 use super::probe::{self, unless};
 use super::word::{Announcement, Cursor, Owner, Phase, Stamp, ahead};
-use super::{CRASH_SAFE, Claim, Defect, Index, Nothing, Obstacle, Outlook, Shared, Side, clamp_want};
+use super::{CRASH_SAFE, Claim, Defect, Index, Nothing, Outlook, Shared, Side, clamp_want};
 use crate::layout::{record, shared as at};
 use crate::sync::{Ordering, spin_loop};
 
@@ -36,21 +36,22 @@ impl<const CONSUMES: bool> End<CONSUMES> {
         // SYNC(tail), SYNC(head)
         let cursor = shared.word(cursor_of(Self::SIDE)).load(Ordering::Acquire);
         let position = Cursor::from_bits(cursor).position();
-        End { me, frontier: position, outlook: Outlook::default(), end: position, open: 0 }
+        End { me, frontier: position, outlook: Outlook::new(shared, 8), end: position, open: 0 }
     }
 
     /// How many slots from `position` on can be claimed, up to `want`.
     #[inline(always)]
     fn claimable(&mut self, shared: &Shared, position: u64, want: u32) -> u32 {
-        let known = ahead(self.frontier, position);
+        let known = ahead(self.frontier, position) as u64;
         // A frontier that the cursor has overtaken, or one from another age of the ring, says nothing.
-        let known = if (0..=shared.geometry().capacity() as i64).contains(&known) { known } else { 0 };
-        if known >= i64::from(want) {
+        let known = if known <= shared.geometry().capacity() { known } else { 0 };
+        if known >= u64::from(want) {
             return want;
         }
-        self.scan(shared, position, known as u64, want)
+        self.scan(&shared.aside(), position, known, want)
     }
 
+    #[inline(never)]
     fn scan(&mut self, shared: &Shared, position: u64, known: u64, want: u32) -> u32 {
         let end = shared.geometry().capacity().min(known + self.outlook.slots(want));
         let mut len = known;
@@ -89,28 +90,16 @@ impl<const CONSUMES: bool> End<CONSUMES> {
                 return Ok(claim);
             }
         }
-        self.contend(shared, want, seen, len)
+        self.contend(&shared.aside(), want, seen, len)
     }
 
-    /// A claim of one slot, for an operation in one go. What a race brings is handed over with the obstacles: a claim that came
-    /// from there would go through memory, and the short way with it.
+    /// A claim of one slot, for an operation in one go: a single attempt. What is in its way, the next claim says.
     #[inline(always)]
-    pub(super) fn claim_one(&mut self, shared: &Shared) -> Result<Claim, Obstacle> {
+    pub(super) fn claim_one(&mut self, shared: &Shared) -> Option<Claim> {
         let seen = self.cursor(shared);
-        let len = self.claimable(shared, seen.position(), 1);
-        if len != 0 {
-            if let Some(claim) = self.win(shared, seen, 1) {
-                return Ok(claim);
-            }
-        }
-        Err(self.race(shared, seen, len))
-    }
-
-    #[cold]
-    fn race(&mut self, shared: &Shared, seen: Cursor, len: u32) -> Obstacle {
-        match self.contend(shared, 1, seen, len) {
-            Ok(claim) => Obstacle::Claimed(claim),
-            Err(nothing) => Obstacle::Nothing(nothing),
+        match self.claimable(shared, seen.position(), 1) {
+            0 => None,
+            _ => self.win(shared, seen, 1),
         }
     }
 

@@ -2,13 +2,25 @@
 
 use super::{Claim, Found, Index, Kind, Nothing, Shared, mpmc, spsc};
 
-/// What an operation in one go has met instead.
-#[derive(Debug)]
-pub(crate) enum Obstacle {
-    /// Nothing was claimed.
-    Nothing(Nothing),
-    /// This was, and is to be completed by steps: after a race, a tombstone, or a message whose copy was refused.
-    Claimed(Claim),
+/// A producer's end of one kind of ring: what a message in one go takes.
+pub(crate) trait Sends: Sized {
+    fn of(either: &mut Sender) -> Option<&mut Self>;
+    /// Claims a free slot, in a single attempt. `None` if that takes more; what, the next claim says.
+    fn claim_one(&mut self, shared: &Shared) -> Option<Claim>;
+    /// As [`Sender::publish`].
+    fn publish(&mut self, shared: &Shared, claim: &mut Claim, len: u32, tag: u32);
+}
+
+/// A consumer's end of one kind of ring, likewise.
+pub(crate) trait Receives: Sized {
+    fn of(either: &mut Receiver) -> Option<&mut Self>;
+    /// Claims a message, in a single attempt, and begins its first delivery. `Err` if that takes more: a claim that is to be
+    /// completed by steps, or none; what is in its way, the next claim says.
+    fn take(&mut self, shared: &Shared) -> Result<(Claim, Found), Option<Claim>>;
+    /// As [`Receiver::look`].
+    fn look(&mut self, shared: &Shared, claim: &mut Claim) -> Option<Found>;
+    /// As [`Receiver::release`].
+    fn release(&mut self, shared: &Shared, claim: &mut Claim);
 }
 
 /// The producer's end of either ring.
@@ -36,33 +48,10 @@ impl Sender {
         }
     }
 
-    /// Claims a free slot, for an operation in one go.
-    #[inline(always)]
-    pub(crate) fn claim_one(&mut self, shared: &Shared) -> Result<Claim, Obstacle> {
-        either!(self, end => end.claim_one(shared))
-    }
-
     /// Claims between 1 and `want` free slots.
     #[inline]
     pub(crate) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
         either!(self, end => end.claim(shared, want))
-    }
-
-    /// Claims a slot, has `fill` write its payload and publishes it. Compiled as one piece for each ring, so that the
-    /// claim lives in registers.
-    #[inline(always)]
-    pub(crate) fn send(
-        &mut self,
-        shared: &Shared,
-        (len, tag): (u32, u32),
-        fill: impl FnOnce(u64),
-    ) -> Result<(), Obstacle> {
-        either!(self, end => {
-            let mut claim = end.claim_one(shared)?;
-            fill(claim.position());
-            end.publish(shared, &mut claim, len, tag);
-            Ok(())
-        })
     }
 
     /// Publishes all slots of a claim, one after the other: `fill` writes each payload and says how long it is.
@@ -122,32 +111,6 @@ impl Receiver {
     #[inline]
     pub(crate) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
         either!(self, end => end.claim(shared, want))
-    }
-
-    /// Whether something comes before the next message: what is adopted, or a claim that was forgotten.
-    #[inline(always)]
-    pub(crate) fn is_encumbered(&self, shared: &Shared) -> bool {
-        match self {
-            Self::Spsc(_) => false,
-            Self::Mpmc(end) => end.is_encumbered(shared),
-        }
-    }
-
-    /// Claims a message and looks at it; only if not [encumbered](Self::is_encumbered).
-    #[inline(always)]
-    pub(crate) fn take(&mut self, shared: &Shared) -> Result<(Claim, Found), Obstacle> {
-        either!(self, end => end.take(shared))
-    }
-
-    /// Claims a message, has `copy` read its payload and frees the slot; only if not [encumbered](Self::is_encumbered).
-    /// Compiled as one piece for each ring, as [`Sender::send`].
-    #[inline(always)]
-    pub(crate) fn recv(
-        &mut self,
-        shared: &Shared,
-        copy: impl FnOnce(u64, &Found) -> bool,
-    ) -> Result<Found, Obstacle> {
-        either!(self, end => end.recv(shared, copy))
     }
 
     /// Takes all messages of a claim, one after the other: `copy` reads each payload. Stops where it refuses.

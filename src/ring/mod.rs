@@ -14,7 +14,7 @@ mod copy;
 mod ends;
 mod evidence;
 mod inspect;
-mod mpmc;
+pub(crate) mod mpmc;
 #[cfg(not(all(test, loom)))]
 mod peek;
 pub(crate) mod probe;
@@ -24,7 +24,7 @@ mod slots;
 #[cfg(all(test, loom))]
 #[path = "modelled.rs"]
 mod slots;
-mod spsc;
+pub(crate) mod spsc;
 mod word;
 
 #[cfg(all(test, not(loom)))]
@@ -41,7 +41,7 @@ mod tests;
 #[cfg(any(all(test, not(loom)), fuzzing))]
 mod world;
 
-pub(crate) use ends::{Obstacle, Receiver, Sender};
+pub(crate) use ends::{Receiver, Receives, Sender, Sends};
 pub(crate) use inspect::{holds, traffic};
 #[cfg(not(all(test, loom)))]
 pub(crate) use peek::{Seen, peek, waiting};
@@ -190,15 +190,17 @@ fn pack_meta(len: u32, tag: u32) -> u64 {
     u64::from(len) | u64::from(tag) << 32
 }
 
-/// How many slots ahead of the one that it writes a producer asks for.
+/// How many small slots ahead of the one that it writes a producer asks for.
 const PREFETCH: u64 = 8;
 
 /// How far a claim looks beyond what it needs. Where claim follows claim without a miss, far: loads of many lines
 /// overlap. In a dialogue not at all: the next slot's line is the other side's, and it is about to write to it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Outlook {
     /// Claims since the last miss.
     streak: u32,
+    /// Slots, at least.
+    far: u32,
 }
 
 impl Outlook {
@@ -206,16 +208,26 @@ impl Outlook {
     /// Loom's models are too short for a streak.
     const STREAK: u32 = if cfg!(all(test, loom)) { 0 } else { 4 };
 
+    /// `wide`: how far where a slot has several lines.
+    fn new(shared: &Shared, wide: u32) -> Self {
+        Outlook { streak: 0, far: if shared.has_wide_slots() { wide } else { Self::FAR } }
+    }
+
     #[inline]
     fn slots(&mut self, want: u32) -> u64 {
         self.streak = self.streak.saturating_add(1);
-        u64::from(if self.streak > Self::STREAK { want.max(Self::FAR) } else { want })
+        u64::from(if self.streak > Self::STREAK { want.max(self.far) } else { want })
     }
 
     #[inline]
     fn missed(&mut self) {
         self.streak = 0;
     }
+}
+
+/// How many slots ahead to ask for, so that some lines are always on their way: so many small ones, or two.
+fn slots_ahead(shared: &Shared, small: u64) -> u64 {
+    if shared.has_wide_slots() { 2 } else { small }
 }
 
 /// How many slots a claim may ask for. Folds away for one.

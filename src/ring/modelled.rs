@@ -72,13 +72,21 @@ impl Shared {
         }
     }
 
+    pub(crate) fn aside(&self) -> &Shared {
+        self
+    }
+
     pub(crate) fn prefetch_for_write(&self, _position: u64) {}
 
     pub(crate) fn prefetch_message(&self, _position: u64) {}
 
     pub(crate) fn prefetch_to_free(&self, _position: u64) {}
 
-    pub(crate) fn prefetch_second_line(&self, _position: u64) {}
+    pub(crate) fn prefetch_rest(&self, _position: u64) {}
+
+    pub(crate) fn has_wide_slots(&self) -> bool {
+        false
+    }
 
     pub(crate) fn geometry(&self) -> &Geometry {
         &self.geometry

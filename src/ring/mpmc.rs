@@ -19,53 +19,40 @@
 //! whoever claimed q, and from its completion on in `stamp[q]`; [`recover`](super::recover) reads it there.
 
 use super::claim::End;
+use super::ends::{self, Receives, Sends};
 use super::probe::{self, unless};
 use super::recover::{adopt_ready, hold_by};
 use super::word::{Adopted, Owner, Phase, Stamp};
-use super::{CRASH_SAFE, Claim, Found, Index, Nothing, Obstacle, PREFETCH, Shared, clamp_want, pack_meta};
+use super::{CRASH_SAFE, Claim, Found, Index, Nothing, PREFETCH, Shared, clamp_want, pack_meta, slots_ahead};
 use crate::layout::record;
 use crate::sync::{Ordering, compiler_fence};
 
 /// A producer.
-pub(crate) struct Sender(End<false>);
+pub(crate) struct Sender {
+    end: End<false>,
+    /// How many slots ahead of the one that it writes it asks for.
+    ahead: u64,
+}
 
 impl Sender {
     pub(crate) fn resume(shared: &Shared, me: Index) -> Self {
-        Sender(End::resume(shared, me))
+        Sender { end: End::resume(shared, me), ahead: slots_ahead(shared, PREFETCH) }
     }
 
     #[inline(always)]
     pub(crate) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
-        if self.0.open != 0 {
+        if self.end.open != 0 {
             self.abandon_forgotten(shared);
         }
-        self.0.claim(shared, want)
-    }
-
-    /// A claim of one slot, for an operation in one go.
-    #[inline(always)]
-    pub(crate) fn claim_one(&mut self, shared: &Shared) -> Result<Claim, Obstacle> {
-        if self.0.open != 0 {
-            self.abandon_forgotten(shared);
-        }
-        self.0.claim_one(shared)
+        self.end.claim(shared, want)
     }
 
     /// A slot of a forgotten claim would block the ring, and its record is about to be overwritten.
     #[cold]
     fn abandon_forgotten(&mut self, shared: &Shared) {
-        let mut claim = self.0.reopen(shared);
+        let mut claim = self.end.reopen(shared);
         while claim.len != 0 {
             self.abandon(shared, &mut claim);
-        }
-    }
-
-    #[inline(always)]
-    pub(crate) fn publish(&mut self, shared: &Shared, claim: &mut Claim, len: u32, tag: u32) {
-        if claim.len != 0 {
-            shared.set_meta(claim.position, pack_meta(len, tag));
-            shared.prefetch_for_write(claim.position.wrapping_add(PREFETCH));
-            self.complete(shared, claim, Phase::Ready);
         }
     }
 
@@ -83,12 +70,35 @@ impl Sender {
         // SYNC(ready): whoever sees the stamp sees the message; whoever reuses the slot comes after our writes.
         let order = unless("ready not released", Ordering::Release);
         shared.stamp(claim.position).store(stamp.bits(), order);
-        self.0.open = self.0.open.saturating_sub(1);
-        claim.advance(self.0.me.into());
+        claim.advance(self.end.me.into());
+        self.end.open = claim.len;
     }
 
     pub(crate) fn clean(&mut self, shared: &Shared) -> bool {
-        self.0.clean(shared)
+        self.end.clean(shared)
+    }
+}
+
+impl Sends for Sender {
+    fn of(either: &mut ends::Sender) -> Option<&mut Self> {
+        if let ends::Sender::Mpmc(end) = either { Some(end) } else { None }
+    }
+
+    #[inline(always)]
+    fn claim_one(&mut self, shared: &Shared) -> Option<Claim> {
+        if self.end.open != 0 {
+            self.abandon_forgotten(&shared.aside());
+        }
+        self.end.claim_one(shared)
+    }
+
+    #[inline(always)]
+    fn publish(&mut self, shared: &Shared, claim: &mut Claim, len: u32, tag: u32) {
+        if claim.len != 0 {
+            shared.set_meta(claim.position, pack_meta(len, tag));
+            shared.prefetch_for_write(claim.position.wrapping_add(self.ahead));
+            self.complete(shared, claim, Phase::Ready);
+        }
     }
 }
 
@@ -112,7 +122,7 @@ impl Receiver {
 
     /// Whether we have adopted messages, or a claim that was forgotten.
     #[inline(always)]
-    pub(crate) fn is_encumbered(&self, shared: &Shared) -> bool {
+    fn is_encumbered(&self, shared: &Shared) -> bool {
         // Our own line. SYNC(given): a range that another took from us needs no more of our care.
         let adopted = || shared.record(self.0.me, record::ADOPTED).load(Ordering::Relaxed) != Adopted::NONE;
         CRASH_SAFE && adopted() || self.0.open != 0
@@ -171,18 +181,6 @@ impl Receiver {
         shared.record(self.0.me, record::ADOPTED).store(bits, order);
     }
 
-    #[inline(always)]
-    pub(crate) fn look(&mut self, shared: &Shared, claim: &mut Claim) -> Option<Found> {
-        if claim.len == 0 {
-            return None;
-        }
-        if !claim.adopted {
-            claim.attempt = 1;
-            return self.look_at_fresh(shared, claim);
-        }
-        self.look_at_adopted(shared, claim)
-    }
-
     #[cold]
     fn look_at_adopted(&self, shared: &Shared, claim: &mut Claim) -> Option<Found> {
         let stamp = Stamp::from_bits(shared.stamp(claim.position).load(Ordering::Relaxed)); // ours
@@ -202,17 +200,6 @@ impl Receiver {
     }
 
     #[inline(always)]
-    pub(crate) fn release(&mut self, shared: &Shared, claim: &mut Claim) {
-        if claim.len == 0 {
-            return;
-        }
-        if claim.adopted {
-            return self.release_adopted(shared, claim);
-        }
-        self.free(shared, claim);
-    }
-
-    #[inline(always)]
     fn free(&mut self, shared: &Shared, claim: &mut Claim) {
         let lap = shared.geometry().capacity();
         let dropped = probe::mutant("release drops prev");
@@ -222,41 +209,16 @@ impl Receiver {
         // SYNC(free): our reads of the message come before the next producer's writes.
         let order = unless("free not released", Ordering::Release);
         shared.stamp(claim.position).store(stamp.bits(), order);
-        self.0.open = self.0.open.saturating_sub(1);
         claim.advance(self.0.me.into());
-    }
-
-    /// Claims a message and looks at it; only if not encumbered, so that the message is not adopted.
-    #[inline(always)]
-    pub(crate) fn take(&mut self, shared: &Shared) -> Result<(Claim, Found), Obstacle> {
-        let mut claim = self.0.claim_one(shared)?;
-        let Some(found) = self.look_at_fresh(shared, &claim) else { return Err(Obstacle::Claimed(claim)) };
-        claim.attempt = 1;
-        Ok((claim, found))
+        self.0.open = claim.len;
     }
 
     /// The message of a claim that is not adopted; `None` for a tombstone.
     #[inline(always)]
     fn look_at_fresh(&self, shared: &Shared, claim: &Claim) -> Option<Found> {
-        // The frontier acquired this stamp; only recovery after our death changes it.
+        // The frontier acquired this stamp, READY or VOID; only recovery after our death changes it.
         let stamp = Stamp::from_bits(shared.stamp(claim.position).load(Ordering::Relaxed));
-        (!stamp.is(claim.position, Phase::Void)).then(|| Found::read(shared, claim.position, 1))
-    }
-
-    /// All three in one go; likewise.
-    #[inline(always)]
-    pub(crate) fn recv(
-        &mut self,
-        shared: &Shared,
-        copy: impl FnOnce(u64, &Found) -> bool,
-    ) -> Result<Found, Obstacle> {
-        let mut claim = self.0.claim_one(shared)?;
-        let Some(found) = self.look_at_fresh(shared, &claim).filter(|found| copy(claim.position, found))
-        else {
-            return Err(Obstacle::Claimed(claim));
-        };
-        self.free(shared, &mut claim);
-        Ok(found)
+        (stamp.phase() != Phase::Void).then(|| Found::read(shared, claim.position, 1))
     }
 
     #[cold]
@@ -327,5 +289,47 @@ impl Receiver {
             }
             None => self.0.clean(shared),
         }
+    }
+}
+
+impl Receives for Receiver {
+    fn of(either: &mut ends::Receiver) -> Option<&mut Self> {
+        if let ends::Receiver::Mpmc(end) = either { Some(end) } else { None }
+    }
+
+    #[inline(always)]
+    fn take(&mut self, shared: &Shared) -> Result<(Claim, Found), Option<Claim>> {
+        // What is adopted comes first, and a claim that was forgotten.
+        if self.is_encumbered(shared) {
+            return Err(None);
+        }
+        let claim = self.0.claim_one(shared).ok_or(None)?;
+        match self.look_at_fresh(shared, &claim) {
+            Some(found) => Ok((Claim { attempt: 1, ..claim }, found)),
+            None => Err(Some(claim)),
+        }
+    }
+
+    #[inline(always)]
+    fn look(&mut self, shared: &Shared, claim: &mut Claim) -> Option<Found> {
+        if claim.len == 0 {
+            return None;
+        }
+        if !claim.adopted {
+            claim.attempt = 1;
+            return self.look_at_fresh(shared, claim);
+        }
+        self.look_at_adopted(&shared.aside(), claim)
+    }
+
+    #[inline(always)]
+    fn release(&mut self, shared: &Shared, claim: &mut Claim) {
+        if claim.len == 0 {
+            return;
+        }
+        if claim.adopted {
+            return self.release_adopted(&shared.aside(), claim);
+        }
+        self.free(shared, claim);
     }
 }

@@ -18,6 +18,8 @@ const WORD: usize = size_of::<u64>();
 
 /// What one prefetch brings.
 const PREFETCH_LINE: usize = 64;
+/// Most lines of a slot that are asked for.
+const MOST_LINES: usize = 8;
 
 #[inline(always)]
 fn prefetch_for_write(line: *mut u8) {
@@ -82,6 +84,13 @@ impl Shared {
         Shared { base, geometry }
     }
 
+    /// A copy for a call out of line. Whoever passes on the address of its own copy has it in memory from then on, and no
+    /// more in registers.
+    #[inline(always)]
+    pub(crate) fn aside(&self) -> Shared {
+        *self
+    }
+
     pub(crate) fn geometry(&self) -> &Geometry {
         &self.geometry
     }
@@ -115,43 +124,52 @@ impl Shared {
         self.at(self.geometry.slot(position) + slot::META).store(meta, Ordering::Relaxed);
     }
 
-    /// Asks for a slot's first lines, to be written soon: a hint, without any effect but on time. Whoever streams
+    /// Asks for a slot's lines, to be written soon: a hint, without any effect but on time. Whoever streams
     /// otherwise waits for the other side's processor to give up one line after the other.
     #[inline(always)]
     pub(crate) fn prefetch_for_write(&self, position: u64) {
         let slot = self.geometry.slot(position);
         prefetch_for_write(self.pointer(slot));
-        if self.has_second_line() {
-            prefetch_for_write(self.pointer(slot + PREFETCH_LINE));
-        }
+        self.each_further_line(slot, |line| prefetch_for_write(self.pointer(line)));
     }
 
-    /// Likewise for a slot that is READY and to be received soon: its first line to be written, when it is freed; its
-    /// second only to be read.
+    /// Likewise for a slot that is READY and to be received soon: its first line to be written, when it is freed; the
+    /// others only to be read.
     #[inline(always)]
     pub(crate) fn prefetch_to_free(&self, position: u64) {
         prefetch_for_write(self.pointer(self.geometry.slot(position)));
-        self.prefetch_second_line(position);
+        self.prefetch_rest(position);
     }
 
     /// Likewise where nothing is written when it is freed.
     #[inline(always)]
     pub(crate) fn prefetch_message(&self, position: u64) {
         prefetch(self.pointer(self.geometry.slot(position)));
-        self.prefetch_second_line(position);
+        self.prefetch_rest(position);
     }
 
     /// The rest of a message in a slot whose first line is here.
     #[inline(always)]
-    pub(crate) fn prefetch_second_line(&self, position: u64) {
-        if self.has_second_line() {
-            prefetch(self.pointer(self.geometry.slot(position) + PREFETCH_LINE));
+    pub(crate) fn prefetch_rest(&self, position: u64) {
+        self.each_further_line(self.geometry.slot(position), |line| prefetch(self.pointer(line)));
+    }
+
+    /// Where the lines of a slot begin but the first, up to the eighth: what follows in order, the hardware asks for by itself.
+    #[inline(always)]
+    fn each_further_line(&self, slot: usize, ask: impl Fn(usize)) {
+        if slot::PAYLOAD + self.geometry.message_size() > PREFETCH_LINE {
+            ask(slot + PREFETCH_LINE);
+            if self.has_wide_slots() {
+                let bytes = (slot::PAYLOAD + self.geometry.message_size()).min(MOST_LINES * PREFETCH_LINE);
+                (2 * PREFETCH_LINE..bytes).step_by(PREFETCH_LINE).for_each(|line| ask(slot + line));
+            }
         }
     }
 
+    /// Whether a slot has more than two lines.
     #[inline(always)]
-    fn has_second_line(&self) -> bool {
-        self.geometry.message_size() > PREFETCH_LINE - slot::PAYLOAD
+    pub(crate) fn has_wide_slots(&self) -> bool {
+        slot::PAYLOAD + self.geometry.message_size() > 2 * PREFETCH_LINE
     }
 
     /// Where the payload of a slot begins; `message_size` bytes are there.
@@ -168,11 +186,16 @@ impl Shared {
             return false;
         }
         if (at | bytes.len()) % WORD != 0 {
-            self.write_part(position, at, bytes);
+            self.aside().write_part(position, at, bytes);
             return true;
         }
-        let whole = bytes.chunks_exact(WORD);
-        for (chunk, word) in whole.zip(self.whole_words(position, at, bytes.len())) {
+        let words = self.whole_words(position, at, bytes.len());
+        // For one word a loop costs more than the copy.
+        if let (Ok(bytes), [word]) = (bytes.try_into(), words) {
+            word.store(u64::from_ne_bytes(bytes), Ordering::Relaxed);
+            return true;
+        }
+        for (chunk, word) in bytes.chunks_exact(WORD).zip(words) {
             word.store(u64::from_ne_bytes(padded(chunk)), Ordering::Relaxed);
         }
         true
@@ -211,10 +234,15 @@ impl Shared {
             return false;
         }
         if (at | bytes.len()) % WORD != 0 {
-            self.read_part(position, at, bytes);
+            self.aside().read_part(position, at, bytes);
             return true;
         }
         let words = self.whole_words(position, at, bytes.len());
+        // As in `write_payload`.
+        if let (WORD, [word]) = (bytes.len(), words) {
+            fill(bytes, &word.load(Ordering::Relaxed).to_ne_bytes());
+            return true;
+        }
         for (chunk, word) in bytes.chunks_exact_mut(WORD).zip(words) {
             fill(chunk, &word.load(Ordering::Relaxed).to_ne_bytes());
         }

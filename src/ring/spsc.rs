@@ -15,10 +15,11 @@
 //! A successor resumes from these words alone: a producer at TAIL, or behind the one READY whose author died before
 //! it moved TAIL; a consumer at HEAD, where IN_HAND says whether the message was already looked at.
 
+use super::ends::{self, Receives, Sends};
 use super::probe::{self, unless};
 use super::word::{InHand, Owner, Phase, Stamp};
 use super::{
-    CRASH_SAFE, Claim, Defect, Found, Nothing, Obstacle, Outlook, PREFETCH, Shared, clamp_want, pack_meta,
+    CRASH_SAFE, Claim, Defect, Found, Nothing, Outlook, PREFETCH, Shared, clamp_want, pack_meta, slots_ahead,
 };
 use crate::layout::shared as at;
 use crate::sync::{Ordering, compiler_fence};
@@ -27,7 +28,11 @@ fn ready(position: u64) -> Stamp {
     Stamp::new(position, Phase::Ready, Owner::NOBODY)
 }
 
-/// How many slots ahead of the one that it reads a consumer asks for.
+fn fresh(position: u64, len: u32) -> Claim {
+    Claim { position, len, prev: Owner::NOBODY, adopted: false, attempt: 0 }
+}
+
+/// How many small slots ahead of the one that it reads a consumer asks for.
 const AHEAD: u64 = 16;
 
 /// The producer.
@@ -35,6 +40,8 @@ pub(crate) struct Sender {
     tail: u64,
     /// Everything below may be written: a position known to be acknowledged, plus the capacity.
     limit: u64,
+    /// How many slots ahead of the one that it writes it asks for.
+    ahead: u64,
 }
 
 impl Sender {
@@ -49,36 +56,34 @@ impl Sender {
         }
         // SYNC(tail): as in `publish`.
         shared.word(at::TAIL).store(tail, Ordering::Release);
-        Sender { tail, limit: tail }
+        Sender { tail, limit: tail, ahead: slots_ahead(shared, PREFETCH) }
     }
 
     #[inline(always)]
     pub(crate) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
         if self.limit == self.tail {
-            // SYNC(free), SYNC(free-exact): the consumer has read what it freed before we overwrite it.
-            let free = unless("spsc: free not acquired", Ordering::Acquire);
-            let _old_news = self.extend(shared, shared.word(at::FREE).load(free));
-            if self.limit == self.tail {
-                let exact = unless("spsc: head not acquired", Ordering::Acquire);
-                let head = shared.word(at::HEAD).load(exact);
-                if !self.extend(shared, head) {
-                    let rule = "at most a lap behind the producer's position";
-                    return Err(Nothing::Corrupt(Defect { what: "head", found: head, rule, at: self.tail }));
-                }
-            }
+            self.look_for_room(&shared.aside())?;
         }
         let room = self.limit.wrapping_sub(self.tail);
-        if room == 0 {
-            return Err(Nothing::None);
-        }
-        let len = u64::from(clamp_want(shared, want)).min(room) as u32;
-        Ok(Claim { position: self.tail, len, prev: Owner::NOBODY, adopted: false, attempt: 0 })
+        Ok(fresh(self.tail, u64::from(clamp_want(shared, want)).min(room) as u32))
     }
 
-    /// A claim of one slot, for an operation in one go.
-    #[inline(always)]
-    pub(crate) fn claim_one(&mut self, shared: &Shared) -> Result<Claim, Obstacle> {
-        self.claim(shared, 1).map_err(Obstacle::Nothing)
+    /// Reads how far the consumer is.
+    #[inline(never)]
+    fn look_for_room(&mut self, shared: &Shared) -> Result<(), Nothing> {
+        // SYNC(free), SYNC(free-exact): the consumer has read what it freed before we overwrite it.
+        let free = unless("spsc: free not acquired", Ordering::Acquire);
+        let _old_news = self.extend(shared, shared.word(at::FREE).load(free));
+        if self.limit != self.tail {
+            return Ok(());
+        }
+        let exact = unless("spsc: head not acquired", Ordering::Acquire);
+        let head = shared.word(at::HEAD).load(exact);
+        if !self.extend(shared, head) {
+            let rule = "at most a lap behind the producer's position";
+            return Err(Nothing::Corrupt(Defect { what: "head", found: head, rule, at: self.tail }));
+        }
+        if self.limit == self.tail { Err(Nothing::None) } else { Ok(()) }
     }
 
     /// Learns that everything below `freed` was acknowledged. Where it is not within a lap behind the tail it grants
@@ -108,33 +113,48 @@ impl Sender {
         self.limit != self.tail || self.tail.wrapping_sub(free) < shared.geometry().capacity()
     }
 
-    #[inline(always)]
-    pub(crate) fn publish(&mut self, shared: &Shared, claim: &mut Claim, len: u32, tag: u32) {
-        if claim.len == 0 {
-            return;
-        }
-        shared.set_meta(self.tail, pack_meta(len, tag));
-        shared.prefetch_for_write(self.tail.wrapping_add(PREFETCH));
-        if probe::mutant("spsc: tail stored before the stamp") {
-            shared.word(at::TAIL).store(self.tail.wrapping_add(1), Ordering::Release);
-        }
-        probe::step();
-        // SYNC(ready): whoever sees the stamp sees the message.
-        let order = unless("spsc: ready not released", Ordering::Release);
-        shared.stamp(self.tail).store(ready(self.tail).bits(), order);
-        self.tail = self.tail.wrapping_add(1);
-        probe::step();
-        // SYNC(tail): never ahead of the stamp, or a successor would leave a gap.
-        if CRASH_SAFE {
-            shared.word(at::TAIL).store(self.tail, Ordering::Release);
-        }
-        claim.advance(Owner::NOBODY);
-    }
-
     /// The slot was never promised to anybody: the next claim gets it again.
     #[inline]
     pub(crate) fn abandon(&mut self, _shared: &Shared, claim: &mut Claim) {
         claim.len = claim.len.saturating_sub(1);
+    }
+}
+
+impl Sends for Sender {
+    fn of(either: &mut ends::Sender) -> Option<&mut Self> {
+        if let ends::Sender::Spsc(end) = either { Some(end) } else { None }
+    }
+
+    #[inline(always)]
+    fn claim_one(&mut self, shared: &Shared) -> Option<Claim> {
+        if self.limit == self.tail && self.look_for_room(&shared.aside()).is_err() {
+            return None;
+        }
+        Some(fresh(self.tail, 1))
+    }
+
+    #[inline(always)]
+    fn publish(&mut self, shared: &Shared, claim: &mut Claim, len: u32, tag: u32) {
+        if claim.len == 0 {
+            return;
+        }
+        let position = claim.position;
+        shared.set_meta(position, pack_meta(len, tag));
+        shared.prefetch_for_write(position.wrapping_add(self.ahead));
+        if probe::mutant("spsc: tail stored before the stamp") {
+            shared.word(at::TAIL).store(position.wrapping_add(1), Ordering::Release);
+        }
+        probe::step();
+        // SYNC(ready): whoever sees the stamp sees the message.
+        let order = unless("spsc: ready not released", Ordering::Release);
+        shared.stamp(position).store(ready(position).bits(), order);
+        claim.advance(Owner::NOBODY);
+        self.tail = claim.position;
+        probe::step();
+        // SYNC(tail): never ahead of the stamp, or a successor would leave a gap.
+        if CRASH_SAFE {
+            shared.word(at::TAIL).store(claim.position, Ordering::Release);
+        }
     }
 }
 
@@ -144,11 +164,13 @@ pub(crate) struct Receiver {
     /// Everything below it, from the head on, is READY.
     frontier: u64,
     outlook: Outlook,
-    /// What FREE says, and how far the head may run ahead of it: an eighth of a lap.
-    published: u64,
+    /// How many slots ahead of the one that it reads it asks for.
+    ahead: u64,
+    /// FREE is an eighth of a lap, `lag`, behind it, and to be moved when the head is here.
+    publish_at: u64,
     lag: u64,
-    /// Deliveries of the message at the head that were started.
-    started: u32,
+    /// What IN_HAND says.
+    in_hand: InHand,
 }
 
 impl Receiver {
@@ -156,26 +178,40 @@ impl Receiver {
         // The former consumer's stores are ordered by its lease and LOCK.
         let head = shared.word(at::HEAD).load(Ordering::Relaxed);
         let in_hand = InHand::from_bits(shared.word(at::IN_HAND).load(Ordering::Relaxed));
-        let started = if probe::mutant("spsc: hand forgotten") { 0 } else { in_hand.attempts(head) };
+        let in_hand = if probe::mutant("spsc: hand forgotten") { InHand::from_bits(0) } else { in_hand };
         let lag = (shared.geometry().capacity() / 8).max(1);
         // SYNC(free): as in `publish_free`.
         shared.word(at::FREE).store(head, Ordering::Release);
-        Receiver { head, frontier: head, outlook: Outlook::default(), published: head, lag, started }
+        Receiver {
+            head,
+            frontier: head,
+            outlook: Outlook::new(shared, 16),
+            ahead: slots_ahead(shared, AHEAD),
+            publish_at: head.wrapping_add(lag),
+            lag,
+            in_hand,
+        }
     }
 
     #[inline(always)]
     pub(crate) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
         let want = clamp_want(shared, want);
-        let mut known = self.frontier.wrapping_sub(self.head);
-        if known < u64::from(want) || known == AHEAD {
-            known = self.look_ahead(shared, known, want);
-        }
+        let known = self.known(shared, want);
         if known == 0 {
             self.outlook.missed();
             return Err(Nothing::None);
         }
-        let len = known.min(u64::from(want)) as u32;
-        Ok(Claim { position: self.head, len, prev: Owner::NOBODY, adopted: false, attempt: 0 })
+        Ok(fresh(self.head, known.min(u64::from(want)) as u32))
+    }
+
+    /// How many messages are known to be there, after a look if they are few.
+    #[inline(always)]
+    fn known(&mut self, shared: &Shared, want: u32) -> u64 {
+        let known = self.frontier.wrapping_sub(self.head);
+        if known < u64::from(want) || known == self.ahead {
+            return self.look_ahead(&shared.aside(), known, want);
+        }
+        known
     }
 
     /// Moves the frontier, of which so much is known. A stream is in order: where its producer is far ahead, one look at a far
@@ -185,11 +221,12 @@ impl Receiver {
         let end = shared.geometry().capacity().min(known + self.outlook.slots(want));
         let mut len = known;
         if end > known + u64::from(want) && self.is_ready(shared, end - 1) {
-            (known..end.min(known + AHEAD)).for_each(|i| shared.prefetch_message(self.head.wrapping_add(i)));
+            (known..end.min(known + self.ahead))
+                .for_each(|i| shared.prefetch_message(self.head.wrapping_add(i)));
             len = end;
         } else if known < u64::from(want) {
             while len < end && self.is_ready(shared, len) {
-                shared.prefetch_second_line(self.head.wrapping_add(len));
+                shared.prefetch_rest(self.head.wrapping_add(len));
                 len += 1;
             }
         }
@@ -214,71 +251,17 @@ impl Receiver {
             || shared.stamp(self.head).load(Ordering::Acquire) == ready(self.head).bits()
     }
 
+    /// Notes that a delivery of the message at the head is started.
     #[inline(always)]
-    pub(crate) fn look(&mut self, shared: &Shared, claim: &mut Claim) -> Option<Found> {
-        if claim.len == 0 {
-            return None;
-        }
-        if claim.attempt == 0 {
-            let (attempt, in_hand) = match self.started {
-                0 => (1, InHand::new(self.head, 1)), // mostly, and all but computed at compile time
-                n => ((n + 1).min(InHand::MOST), InHand::new(self.head, n + 1)),
-            };
-            (self.started, claim.attempt) = (attempt, attempt);
-            probe::step();
-            // Own line, read by a successor only.
-            if CRASH_SAFE {
-                shared.word(at::IN_HAND).store(in_hand.bits(), Ordering::Relaxed);
-            }
-            // A kill is like a signal: it needs the store in this place of the program, not in a peer's view.
-            compiler_fence(Ordering::SeqCst);
-        }
-        Some(Found::read(shared, self.head, claim.attempt))
-    }
-
-    #[inline(always)]
-    pub(crate) fn release(&mut self, shared: &Shared, claim: &mut Claim) {
-        if claim.len == 0 {
-            return;
-        }
-        self.head = self.head.wrapping_add(1);
-        self.started = 0;
+    fn start(&mut self, shared: &Shared, position: u64, attempt: u32) {
+        self.in_hand = InHand::new(position, attempt);
         probe::step();
-        // SYNC(free-exact): our reads of the message come before the producer's next writes to its slot.
-        let order = unless("spsc: head not released", Ordering::Release);
-        shared.word(at::HEAD).store(self.head, order);
-        claim.advance(Owner::NOBODY);
-        if self.frontier.wrapping_sub(self.head) > AHEAD {
-            shared.prefetch_message(self.head.wrapping_add(AHEAD));
+        // Own line, read by a successor only.
+        if CRASH_SAFE {
+            shared.word(at::IN_HAND).store(self.in_hand.bits(), Ordering::Relaxed);
         }
-        if self.head.wrapping_sub(self.published) >= self.lag {
-            self.publish_free(shared);
-        }
-    }
-
-    /// Claims a message and looks at it.
-    #[inline(always)]
-    pub(crate) fn take(&mut self, shared: &Shared) -> Result<(Claim, Found), Obstacle> {
-        let mut claim = self.claim(shared, 1).map_err(Obstacle::Nothing)?;
-        match self.look(shared, &mut claim) {
-            Some(found) => Ok((claim, found)),
-            None => Err(Obstacle::Claimed(claim)),
-        }
-    }
-
-    /// All three in one go.
-    #[inline(always)]
-    pub(crate) fn recv(
-        &mut self,
-        shared: &Shared,
-        copy: impl FnOnce(u64, &Found) -> bool,
-    ) -> Result<Found, Obstacle> {
-        let (mut claim, found) = self.take(shared)?;
-        if !copy(claim.position, &found) {
-            return Err(Obstacle::Claimed(claim));
-        }
-        self.release(shared, &mut claim);
-        Ok(found)
+        // A kill is like a signal: it needs the store in this place of the program, not in a peer's view.
+        compiler_fence(Ordering::SeqCst);
     }
 
     /// What is left stays where it is. IN_HAND remembers that the delivery of the first was started.
@@ -288,14 +271,63 @@ impl Receiver {
 
     #[inline]
     pub(crate) fn publish_free(&mut self, shared: &Shared) -> bool {
-        let news = self.published != self.head;
+        let next = self.head.wrapping_add(self.lag);
+        let news = self.publish_at != next;
         if news {
-            self.published = self.head;
+            self.publish_at = next;
             probe::step();
             // SYNC(free): as SYNC(free-exact).
             let order = unless("spsc: free not released", Ordering::Release);
             shared.word(at::FREE).store(self.head, order);
         }
         news
+    }
+}
+
+impl Receives for Receiver {
+    fn of(either: &mut ends::Receiver) -> Option<&mut Self> {
+        if let ends::Receiver::Spsc(end) = either { Some(end) } else { None }
+    }
+
+    #[inline(always)]
+    fn take(&mut self, shared: &Shared) -> Result<(Claim, Found), Option<Claim>> {
+        let position = self.head;
+        if self.known(shared, 1) == 0 || self.in_hand.is_of(position) {
+            return Err(None);
+        }
+        self.start(shared, position, 1);
+        Ok((Claim { attempt: 1, ..fresh(position, 1) }, Found::read(shared, position, 1)))
+    }
+
+    #[inline(always)]
+    fn look(&mut self, shared: &Shared, claim: &mut Claim) -> Option<Found> {
+        if claim.len == 0 {
+            return None;
+        }
+        if claim.attempt == 0 {
+            claim.attempt = (self.in_hand.attempts(claim.position) + 1).min(InHand::MOST);
+            self.start(shared, claim.position, claim.attempt);
+        }
+        Some(Found::read(shared, claim.position, claim.attempt))
+    }
+
+    #[inline(always)]
+    fn release(&mut self, shared: &Shared, claim: &mut Claim) {
+        if claim.len == 0 {
+            return;
+        }
+        claim.advance(Owner::NOBODY);
+        let head = claim.position;
+        self.head = head;
+        probe::step();
+        // SYNC(free-exact): our reads of the message come before the producer's next writes to its slot.
+        let order = unless("spsc: head not released", Ordering::Release);
+        shared.word(at::HEAD).store(head, order);
+        if self.frontier.wrapping_sub(head) > self.ahead {
+            shared.prefetch_message(head.wrapping_add(self.ahead));
+        }
+        if head == self.publish_at {
+            self.publish_free(shared);
+        }
     }
 }

@@ -296,6 +296,12 @@ impl InHand {
         self.0
     }
 
+    /// Does this word speak of the message at `position`?
+    #[inline(always)]
+    pub(crate) const fn is_of(self, position: u64) -> bool {
+        self.attempts(position) != 0
+    }
+
     /// How many deliveries of the message at `position` were started, as far as this word knows.
     pub(crate) const fn attempts(self, position: u64) -> u32 {
         let same = self.0 & VALID != 0 && distance(self.0 >> POSITION_SHIFT, position) == 0;

@@ -21,9 +21,6 @@ const LOCK: u16 = 1;
 const FIXED: usize = 2;
 const MOST: usize = FIXED + MAX_STRIPES;
 
-/// The first semaphore while the segment is being made, and once it is. Other numbers than a channel's.
-const STAGES: Stages = Stages { building: 0x3d71, ready: 0x6ae9 };
-
 /// A set that was verified to be a table's.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Set {
@@ -39,7 +36,7 @@ pub(crate) struct Holders {
 
 impl pair::Set for Set {
     type Lock = Held;
-    const STAGES: Stages = STAGES;
+    const STAGES: Stages = Stages::TABLE;
 
     fn verify(id: i32, name: &str, trusted: impl Fn(u32) -> bool) -> Result<Self> {
         let plausible = |nsems: usize| nsems > FIXED + 1 && (nsems - FIXED).is_power_of_two();
@@ -89,7 +86,7 @@ impl Set {
 /// What gives a foreign set away; `None` if everything is as one of ours could be.
 fn oddity(values: &[u16]) -> Option<String> {
     let [ident, lock, stripes @ ..] = values else { return Some("too small".into()) };
-    let Some(stage) = STAGES.stage(*ident) else { return Some(format!("its first semaphore is {ident:#x}")) };
+    let Some(stage) = Set::STAGES.stage(*ident) else { return Some(Stages::other(*ident)) };
     if *lock > 1 {
         return Some(format!("its lock semaphore is {lock}"));
     }

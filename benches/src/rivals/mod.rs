@@ -2,6 +2,7 @@
 //! process that starts the others, and goes with [`Objects`].
 
 pub mod bare;
+pub mod bulk;
 pub mod kernel;
 
 /// The channel of this repository.
@@ -52,6 +53,7 @@ pub fn prepare(spec: &mut Spec, objects: &mut Objects) -> Result<(), Box<dyn std
             Rival::OursSpsc | Rival::OursMpmc | Rival::UnsafeSpsc | Rival::UnsafeMpmc => {
                 objects.channel(ours::create(spec, lane)?);
             }
+            Rival::BulkSpsc | Rival::BulkMpmc => objects.channel(lane_name(spec, lane)),
             Rival::Bare => inherit(spec, objects, [bare::memory(spec)?])?,
             Rival::Pipe => inherit(spec, objects, stream::pipe()?)?,
             Rival::Socket => inherit(spec, objects, stream::socket()?)?,

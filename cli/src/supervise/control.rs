@@ -4,11 +4,11 @@ use std::io::{self, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use semring::Error;
-use semring::heartbeat::{Board, BoardOptions, Life, Member, Place};
+use semring::heartbeat::{Board, BoardOptions, Life, Member, Observer, Place};
+use semring::{Condition, Error};
 use serde_json::{Value, json};
 
-use super::config::DEFAULT_BOARD;
+use super::config::{self, DEFAULT_BOARD};
 use super::notes::{Notes, Outcome, Seen};
 use super::pidfd::PidFd;
 use super::signals::NUDGE;
@@ -22,6 +22,9 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// The board that is meant: the one that is named, the usual one, or the one of a single service, which has its name.
 pub(crate) fn find(board: Option<&str>, service: &str) -> Result<Board, Failure> {
+    if !config::is_service_name(service) {
+        return Err(Failure::usage(format_args!("{service:?} is no service; {}", config::SERVICE_NAMES)));
+    }
     let mut candidates = board.map_or_else(|| vec![DEFAULT_BOARD, service], |board| vec![board]);
     candidates.dedup();
     let mut found = Vec::new();
@@ -45,8 +48,14 @@ pub(crate) fn find(board: Option<&str>, service: &str) -> Result<Board, Failure>
 
 /// The place of a service.
 pub(crate) fn place(board: &Board, service: &str) -> Result<Place, Failure> {
-    let missing = || format!("service {service} does not exist on board {}: see its status", board.name());
-    board.place(service)?.ok_or_else(|| Failure::new(missing()))
+    board.place(service)?.ok_or_else(|| missing(board.name(), service, &board.members().unwrap_or_default()))
+}
+
+/// No such service: those that there are.
+fn missing(board: &str, service: &str, members: &[Member]) -> Failure {
+    let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
+    let others = if names.is_empty() { "none".into() } else { text::name(&names.join(", ")) };
+    Failure::new(format_args!("service {service} does not exist on board {board}: that has {others}"))
 }
 
 /// Tells the supervisor to look at the board; it says so itself if there is none.
@@ -120,14 +129,34 @@ fn late(service: &str, done: &str, limit: Duration) -> Failure {
     Failure::new(format_args!("{service} has not {done} within {limit:?}; the supervisor goes on trying"))
 }
 
-/// Who lives on a board; permission to read is enough.
-pub(crate) fn status(name: &str, json: bool) -> Result<(), Failure> {
+/// The board of a service, as [`find`] has it, for who may only look.
+fn observed(board: Option<&str>, service: Option<&str>) -> Result<Observer, Failure> {
     // Looking does no harm, whoever created it.
-    let board = BoardOptions::new().allow_any_owner().observe(name).map_err(|error| match error {
-        Error::NotFound { .. } => not_there(format_args!("board {name}")),
-        error => error.into(),
-    })?;
-    let (members, supervisor, standbys) = (board.members()?, board.keeper()?, board.standbys()?);
+    let observe = |name: &str| BoardOptions::new().allow_any_owner().observe(name);
+    let usual = board.unwrap_or(DEFAULT_BOARD);
+    match (observe(usual), board, service) {
+        (Ok(found), None, Some(service)) if found.find(service)?.is_none() => {
+            Ok(observe(service).unwrap_or(found))
+        }
+        (Err(Error::NotFound { .. }), None, Some(service)) => {
+            let both = format!("service {service} on board {usual} or {service}");
+            observe(service).map_err(|_| not_there(both))
+        }
+        (Err(Error::NotFound { .. }), ..) => Err(not_there(format_args!("board {usual}"))),
+        (found, ..) => Ok(found?),
+    }
+}
+
+/// Who lives on a board, or one of them; permission to read is enough.
+pub(crate) fn status(board: Option<&str>, service: Option<&str>, json: bool) -> Result<(), Failure> {
+    let board = observed(board, service)?;
+    let (mut members, supervisor, standbys) = (board.members()?, board.keeper()?, board.standbys()?);
+    if let Some(service) = service {
+        match members.iter().find(|member| member.name == service).cloned() {
+            Some(member) => members = vec![member],
+            None => return Err(missing(board.name(), service, &members)),
+        }
+    }
     let text = if json {
         let services: Vec<Value> = members.iter().map(report).collect();
         let (board, who) = (board.name(), supervisor);
@@ -143,8 +172,17 @@ pub(crate) fn status(name: &str, json: bool) -> Result<(), Failure> {
     io::stdout().write_all(text.as_bytes()).map_err(|error| Failure::stdout(&error))
 }
 
+/// Not there; but others may be, and one of them meant.
 fn not_there(what: impl std::fmt::Display) -> Failure {
-    Failure::new(format_args!("{what} does not exist: is the supervisor running?"))
+    let found = semring::boards().unwrap_or_default();
+    let live = found.iter().filter(|found| matches!(found.condition, Condition::Board(_)));
+    let names: Vec<String> = live.filter_map(|found| Some(text::name(found.name.as_ref()?))).collect();
+    let others = if names.is_empty() {
+        "is the supervisor running?".into()
+    } else {
+        format!("there are {} (--board NAME)", names.join(", "))
+    };
+    Failure::new(format_args!("{what} does not exist: {others}"))
 }
 
 /// In a word.
@@ -154,6 +192,14 @@ fn state(member: &Member) -> String {
         (Life::Dead, true) => "down".into(),
         (_, false) => "stopping".into(),
         (life, true) => life.to_string(),
+    }
+}
+
+/// How it ended last. What we end ourselves is noted as if it had never been started, for nothing follows from it.
+fn last_end(member: &Member) -> String {
+    match Seen(&member.notes).outcome() {
+        Outcome::None if member.starts > 0 => "ended as it was told".into(),
+        outcome => outcome.to_string(),
     }
 }
 
@@ -171,7 +217,7 @@ fn report(member: &Member) -> Value {
         "silence_seconds": member.silence.map(|silence| silence.as_secs_f64()),
         "silent_seconds": (alive && member.silence.is_some()).then_some(member.silent_for.as_secs_f64()),
         "kept": member.kept,
-        "outcome": notes.outcome().to_string(),
+        "outcome": if alive { notes.outcome().to_string() } else { last_end(member) },
     })
 }
 
@@ -190,6 +236,6 @@ fn row(member: &Member) -> Vec<String> {
         true => (member.pid.to_string(), format!("{}s", member.age.as_secs())),
         false => ("-".into(), "-".into()),
     };
-    let outcome = if alive { String::new() } else { Seen(&member.notes).outcome().to_string() };
+    let outcome = if alive { String::new() } else { last_end(member) };
     vec![text::name(&member.name), state(member), pid, age, member.starts.to_string(), outcome]
 }

@@ -33,7 +33,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use semring::daemon::Stream;
 
 use crate::background::{self, BackgroundOptions};
@@ -47,10 +47,11 @@ use events::Events;
 /// rate limit. They need no code of ours. Their state is in shared memory, and each holds a lease that the kernel takes back
 /// when it dies: a supervisor that is killed is replaced, by a second one that waits for it or by hand, and no service is
 /// lost, doubled or restarted needlessly. SIGHUP reads the configuration again; SIGTERM and SIGINT end everything in order, a
-/// second one at once. The words of a configuration are in examples/never-stops/services.toml.
+/// second one at once. docs/tools.md has every key of a configuration.
 #[derive(Args)]
 #[command(
     args_conflicts_with_subcommands = true,
+    group = ArgGroup::new("what").required(true).args(["config", "name"]),
     after_help = "\
 Examples:
   semring supervise --config services.toml              and once more, as a standby
@@ -65,7 +66,7 @@ pub(crate) struct Supervise {
     action: Option<Action>,
 
     /// The services, in TOML
-    #[arg(long, value_name = "FILE", required_unless_present = "name", conflicts_with = "name")]
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
     /// Only check the configuration: say what is wrong with it, or in which order its services start
@@ -88,6 +89,9 @@ pub(crate) struct Supervise {
 enum Action {
     /// Show the services, and who supervises them
     Status {
+        /// Only this one
+        service: Option<String>,
+
         #[command(flatten)]
         board: BoardName,
     },
@@ -170,17 +174,17 @@ impl Supervise {
 
     fn configuration(&self) -> Result<Config, Failure> {
         match (&self.config, &self.name) {
-            (Some(file), _) => config::read(file).map_err(|errors| {
-                errors.iter().for_each(|error| eprintln!("semring: {error}"));
-                Failure::new(format_args!(
-                    "{} in the configuration: nothing was started",
-                    count(errors.len())
-                ))
+            (Some(file), _) => config::read(file).map_err(|faults| {
+                let errors = count(faults.len());
+                Failure::faults(format_args!("{errors} in the configuration: nothing was started"), faults)
             }),
             (None, name) => {
-                let name = name.as_deref().filter(|name| semring::heartbeat::is_name(name));
-                let name = name
-                    .ok_or_else(|| Failure::usage("a name has 1 to 64 bytes without control characters"))?;
+                let name = name.as_deref().unwrap_or_default();
+                if !config::is_service_name(name) {
+                    let wrong =
+                        format_args!("{name:?} cannot be a service's name; {}", config::SERVICE_NAMES);
+                    return Err(Failure::usage(wrong));
+                }
                 let program = self.command.first().map(String::as_str).unwrap_or_default();
                 config::find_program(program, None, None).map_err(Failure::new)?;
                 let mut service = Service::new(name, self.command.clone());
@@ -194,8 +198,8 @@ impl Supervise {
 impl Action {
     fn run(&self, json: bool) -> Result<(), Failure> {
         let (target, act): (_, fn(&_, &str, Duration) -> _) = match self {
-            Action::Status { board } => {
-                return control::status(board.board.as_deref().unwrap_or(config::DEFAULT_BOARD), json);
+            Action::Status { service, board } => {
+                return control::status(board.board.as_deref(), service.as_deref(), json);
             }
             Action::Stop(target) => (target, control::stop),
             Action::Start(target) => (target, control::start),
@@ -204,7 +208,7 @@ impl Action {
         let board = control::find(target.board.board.as_deref(), &target.service)?;
         act(&board, &target.service, target.timeout)?;
         if json {
-            control::status(board.name(), true)?;
+            control::status(Some(board.name()), None, true)?;
         }
         Ok(())
     }

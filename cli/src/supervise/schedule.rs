@@ -23,7 +23,14 @@ impl Schedule {
         if text.split_whitespace().count() != 5 {
             return Err("it has not five fields".into());
         }
-        text.parse::<Cron>().map(|cron| Schedule::Cron(Box::new(cron))).map_err(|e| e.to_string())
+        let schedule = text
+            .parse::<Cron>()
+            .map(|cron| Schedule::Cron(Box::new(cron)))
+            .map_err(|e| e.to_string().trim_end_matches('.').to_owned())?;
+        if schedule.next(0) == u64::MAX {
+            return Err("there is no such day".into());
+        }
+        Ok(schedule)
     }
 
     /// When a job is due: `noted` is what was known of it before, `ran` when it was started last; 0 for nothing and never. A
@@ -134,6 +141,10 @@ mod tests {
         assert_eq!(mondays.next(start), local("2026-03-09 04:30:00"));
         assert!(Schedule::cron("* * * *").is_err());
         assert!(Schedule::cron("61 * * * *").is_err());
-        assert_eq!(Schedule::cron("0 0 30 2 *").map(|never| never.next(start)).unwrap_or(u64::MAX), u64::MAX);
+        for never in ["0 0 30 2 *", "0 0 31 2,4,6,9,11 *"] {
+            assert_eq!(Schedule::cron(never), Err("there is no such day".into()));
+        }
+        // Once in four years at most, but it comes.
+        assert_eq!(Schedule::cron("0 0 29 2 *").unwrap().next(start), local("2028-02-29 00:00:00"));
     }
 }

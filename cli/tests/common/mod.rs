@@ -174,6 +174,17 @@ pub(crate) fn commands() -> Vec<String> {
         .collect()
 }
 
+/// What a command that ended well has written.
+pub(crate) fn text(done: Done) -> String {
+    String::from_utf8(done.ok().stdout).unwrap()
+}
+
+/// An entry of `semring ls --json`, of one kind of object.
+pub(crate) fn listed(kind: &str, wanted: impl Fn(&serde_json::Value) -> bool) -> Option<serde_json::Value> {
+    let report = run(semring(["ls", "--json"])).ok().json();
+    report[kind].as_array().expect("a list").iter().find(|object| wanted(object)).cloned()
+}
+
 /// Runs a command to its end.
 pub(crate) fn run(command: Command) -> Done {
     Running::start(command).end()

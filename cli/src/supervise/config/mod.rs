@@ -1,9 +1,12 @@
 //! What is to be supervised, and how: the configuration once it is known to be right. `read` makes it from a file,
-//! `section` looks at one table of that.
+//! `section` looks at one table of that, `together` at all services; `errors` and `value` put what is wrong into words.
 
+mod errors;
 mod program;
 mod read;
 mod section;
+mod together;
+mod value;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,6 +24,14 @@ pub(crate) use read::read;
 pub(crate) const DEFAULT_BOARD: &str = "services";
 /// Most services: places of a board.
 pub(crate) const MAX_SERVICES: usize = semring::heartbeat::MAX_PLACES;
+
+/// What a service may be called.
+pub(crate) const SERVICE_NAMES: &str = "expected 1 to 64 bytes without '/' and control characters";
+const _: () = assert!(semring::heartbeat::MAX_NAME == 64);
+
+pub(crate) fn is_service_name(name: &str) -> bool {
+    semring::heartbeat::is_name(name) && !name.contains('/')
+}
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Config {

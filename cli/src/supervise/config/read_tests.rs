@@ -1,7 +1,8 @@
 use super::*;
 
 fn parse(source: &str) -> Result<Config, Vec<String>> {
-    super::parse(source, "f.toml", Path::new("/tmp"))
+    let texts = |faults: Vec<Fault>| faults.iter().map(Fault::to_string).collect();
+    super::parse(source, "f.toml", Path::new("/tmp")).map_err(texts)
 }
 
 #[test]
@@ -60,7 +61,7 @@ fn all_that_can_be_said() {
 #[test]
 fn every_error_has_its_line() {
     let lines = [
-        ("nmae = \"x\"", "unknown key \"nmae\"; expected one of name, service"),
+        ("nmae = \"x\"", "unknown key \"nmae\" (did you mean \"name\"?); expected one of name, service"),
         ("[service.\"a/b\"]", "cannot be a service's name; expected 1 to 64 bytes"),
         ("command = \"true\"", ""),
         ("[service.a]", "service \"a\" has no command"),
@@ -68,21 +69,21 @@ fn every_error_has_its_line() {
         ("after = [\"nobody\"]", "there is no service \"nobody\""),
         ("grace = \"5 weeks\"", "grace is \"5 weeks\"; expected a time as"),
         ("silence = 0", "silence is 0; expected a time above 0"),
-        ("starts = -1", "starts is -1; expected a whole number from 1 on"),
-        ("log_keep = 3", "log_keep is for a service with log"),
+        ("starts = -1", "starts is -1; expected a whole number from 1 to 4294967295"),
+        ("log_keep = 3", "log_keep is for a service with a log"),
         ("user = \"nobody-of-that-name\"", "there is no user"),
-        ("directory = \"/no/such/place\"", "does not exist"),
+        ("directory = \"/no/such/place\"", "/no/such/place is no directory; expected"),
         ("notify = \"yes\"", "notify is \"yes\"; expected true or false"),
         ("ready = \"5s\"", "ready is for a service with notify = true"),
         ("[service.b]", ""),
         ("command = [\"/no/such/program\"]", "No such file or directory"),
         ("log = \"/no/such/place/log\"", "cannot be a file"),
         ("log_size = \"1T\"", "log_size is \"1T\"; expected a number of bytes"),
-        ("env = { A = [] }", "env is a table that does not fit; expected a table of names and strings"),
-        ("every = \"1s\"", "expected only one of restart, every and cron"),
+        ("env = { A = [] }", "env.A is []; expected a string or a number"),
+        ("every = \"1s\"", "every is not alone; expected only one of restart, every and cron"),
         ("restart = \"never\"", ""),
         ("[service.c]", ""),
-        ("command = []", "command is a array that does not fit; expected an array of strings"),
+        ("command = []", "command is []; expected an array of strings"),
         ("cron = \"99 * * * *\"", "cron \"99 * * * *\""),
         ("after = \"b\"", "after is \"b\"; expected an array of strings"),
     ];
@@ -116,5 +117,58 @@ fn syntax_circles_and_emptiness() {
     let circle = "[service.a]\ncommand='true'\nafter=['b']\n[service.b]\ncommand='true'\nafter=['a']";
     assert_eq!(parse(circle).unwrap_err(), ["f.toml:1: a circle: a after b after a; expected an order"]);
     assert_eq!(parse("").unwrap_err(), ["f.toml:1: no services; expected a table [service.NAME]"]);
-    assert!(read(Path::new("/no/such/file")).unwrap_err()[0].contains("/no/such/file: No such file"));
+    assert!(
+        read(Path::new("/no/such/file")).unwrap_err()[0].to_string().contains("/no/such/file: No such file")
+    );
+}
+
+/// Only the program has to be something.
+#[test]
+fn arguments_may_be_empty() {
+    let command = |command: &str| parse(&format!("[service.a]\ncommand = {command}"));
+    assert_eq!(command("['printf', '', ' ']").unwrap().services[0].command, ["printf", "", " "]);
+    for bad in ["['', 'x']", "''", "' '"] {
+        assert!(command(bad).unwrap_err()[0].contains("command is "), "{bad}");
+    }
+}
+
+#[test]
+fn numbers_are_written_in_any_base() {
+    let service = |key: &str| parse(&format!("[service.a]\ncommand = 'true'\n{key}")).unwrap();
+    let starts = |number: &str| service(&format!("starts = {number}")).services[0].rate.starts;
+    assert_eq!(["0x10", "0o20", "1_6", "0b10000"].map(starts), [16; 4]);
+}
+
+/// Whoever may not open the board has one way to beat, and that is said before it is taken for hung.
+#[test]
+fn another_users_service_beats_by_sd_notify() {
+    if !geteuid().is_root() {
+        return eprintln!("skipped: only root may run services as others");
+    }
+    let service =
+        |lines: &str| parse(&format!("[service.a]\ncommand = 'true'\nsilence = '5s'\nuser = {lines}"));
+    let wrong = service("'nobody'").unwrap_err();
+    assert!(wrong[0].starts_with("f.toml:3: user \"nobody\" may not open the board"), "{wrong:?}");
+    assert!(wrong[0].contains("expected notify = true"), "{wrong:?}");
+    service("'nobody'\nnotify = true").unwrap();
+    service("'root'").unwrap();
+}
+
+/// The log of one is neither the FIFO nor an old log of another, however it is written.
+#[test]
+fn logs_do_not_get_in_each_others_way() {
+    let logs = |a: &str, b: &str| {
+        let log = |log: &str| format!("command = 'true'\nlog = '/tmp/no-such-{log}'\nlog_keep = 2\n");
+        parse(&format!("[service.a]\n{}[service.b]\n{}", log(a), log(b)))
+    };
+    for (a, b) in [("x", "x.1"), ("x.2", "x"), ("x", "x.pipe")] {
+        assert!(logs(a, b).unwrap_err()[0].contains("expected one of its own"), "{a} {b}");
+    }
+    for (a, b) in [("x", "x.3"), ("x", "x.log"), ("x", "x1"), ("x", "x.0")] {
+        logs(a, b).unwrap();
+    }
+    let errors = parse(
+        "[service.a]\ncommand='true'\nlog='/no-such-x'\n[service.b]\ncommand='true'\nlog='/tmp/../no-such-x'",
+    );
+    assert!(errors.unwrap_err()[0].contains("that of \"a\""));
 }

@@ -1,32 +1,15 @@
 //! One table of a configuration file: its values by key, each checked, and every error noted with its line.
 
 use std::cell::RefCell;
-use std::fmt::Display;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::errors::Errors;
+use super::value::{hint, meant, number, number_or_text, shown};
 use crate::supervise::units;
-
-/// Errors, by where they are.
-#[derive(Debug, Default)]
-pub(super) struct Errors(RefCell<Vec<(usize, String)>>);
-
-impl Errors {
-    pub(super) fn add(&self, span: Range<usize>, message: impl Display) {
-        self.0.borrow_mut().push((span.start, message.to_string()));
-    }
-
-    /// `FILE:LINE: MESSAGE`, from the top down.
-    pub(super) fn report(self, file: &str, source: &str) -> Vec<String> {
-        let mut errors = self.0.into_inner();
-        errors.sort();
-        let line = |at: usize| source.bytes().take(at).filter(|&byte| byte == b'\n').count() + 1;
-        errors.into_iter().map(|(at, message)| format!("{file}:{}: {message}", line(at))).collect()
-    }
-}
 
 /// A table whose keys are looked at one by one; what nobody looked at is an error in the end.
 pub(super) struct Section<'a, 'i> {
@@ -102,9 +85,11 @@ impl<'a, 'i> Section<'a, 'i> {
             .map(|(bytes, _)| bytes)
     }
 
-    pub(super) fn number(&self, key: &'static str, least: u32) -> Option<u32> {
-        let convert = |value: &DeValue<'i>| number(value)?.parse().ok().filter(|&number| number >= least);
-        self.value(key, &format!("a whole number from {least} on"), convert).map(|(number, _)| number)
+    pub(super) fn number(&self, key: &'static str, range: RangeInclusive<u32>) -> Option<u32> {
+        let convert =
+            |value: &DeValue<'i>| number(value)?.parse().ok().filter(|number| range.contains(number));
+        let expected = format!("a whole number from {} to {}", range.start(), range.end());
+        self.value(key, &expected, convert).map(|(number, _)| number)
     }
 
     pub(super) fn strings(&self, key: &'static str) -> Option<Vec<At<String>>> {
@@ -115,33 +100,48 @@ impl<'a, 'i> Section<'a, 'i> {
         self.value(key, "an array of strings", convert).map(|(strings, _)| strings)
     }
 
-    /// A program and its arguments, or one line for the shell.
+    /// A program and its arguments, which may be anything, or one line for the shell.
     pub(super) fn command(&self, key: &'static str) -> Option<Vec<String>> {
-        let convert = |value: &DeValue<'i>| match value.as_str() {
+        let words = |value: &DeValue<'i>| match value.as_str() {
+            Some(line) if line.trim().is_empty() => None,
             Some(line) => Some(vec!["/bin/sh".into(), "-c".into(), line.to_owned()]),
             None => value.as_array()?.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect(),
         };
         let good = |command: &Vec<String>| {
             command.first().is_some_and(|program| !program.is_empty())
-                && command.iter().all(|part| !part.trim().is_empty() && !part.contains('\0'))
+                && command.iter().all(|part| !part.contains('\0'))
         };
         let expected = "an array of strings, the program first, or a line for /bin/sh";
-        self.value(key, expected, |value| convert(value).filter(good)).map(|(command, _)| command)
+        self.value(key, expected, |value| words(value).filter(good)).map(|(command, _)| command)
     }
 
-    /// A table of strings, or of numbers.
-    pub(super) fn pairs(&self, key: &'static str) -> Option<Vec<(String, String)>> {
-        let convert = |value: &DeValue<'i>| {
-            let pairs = value.as_table()?.iter();
-            pairs
-                .map(|(name, value)| {
-                    let good = !name.get_ref().is_empty() && !name.get_ref().contains(['=', '\0']);
-                    let text = number_or_text(value.get_ref()).filter(|text| good && !text.contains('\0'))?;
-                    Some((name.get_ref().to_string(), text))
-                })
-                .collect()
-        };
-        self.value(key, "a table of names and strings", convert).map(|(pairs, _)| pairs)
+    /// A table of strings, or of numbers: each with its place.
+    pub(super) fn pairs(&self, key: &'static str) -> Vec<(String, At<String>)> {
+        let table = self.value(key, "a table of names and strings", |value| value.as_table().map(|_| ()));
+        let table = table.and_then(|_| self.table.get(key)?.get_ref().as_table());
+        let mut pairs = Vec::new();
+        for (name, value) in table.into_iter().flatten() {
+            let (name, text) = (name.get_ref(), number_or_text(value.get_ref()));
+            match text.filter(|text| !text.contains('\0')) {
+                _ if name.is_empty() || name.contains(['=', '\0']) => {
+                    let wrong = format_args!("{key} has the name {name:?}; expected one without '='");
+                    self.errors.add(value.span(), wrong);
+                }
+                Some(text) => pairs.push((name.to_string(), (text, value.span()))),
+                None => {
+                    let wrong = shown(value.get_ref());
+                    self.errors.add(
+                        value.span(),
+                        format_args!("{key}.{name} is {wrong}; expected a string or a number"),
+                    );
+                }
+            }
+        }
+        pairs
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
     }
 
     /// Where a key's value is; the beginning of the file for one that is not there.
@@ -153,7 +153,8 @@ impl<'a, 'i> Section<'a, 'i> {
     pub(super) fn sections(&self, key: &'static str) -> Vec<(At<String>, Section<'a, 'i>)> {
         let Some(found) = self.find(key) else { return Vec::new() };
         let Some(table) = found.get_ref().as_table() else {
-            self.errors.add(found.span(), format_args!("expected tables [{key}.NAME]"));
+            let wrong = shown(found.get_ref());
+            self.errors.add(found.span(), format_args!("{key} is {wrong}; expected tables [{key}.NAME]"));
             return Vec::new();
         };
         let mut sections = Vec::new();
@@ -164,7 +165,9 @@ impl<'a, 'i> Section<'a, 'i> {
                     sections.push((name, Section::new(table, self.errors)));
                 }
                 None => {
-                    self.errors.add(value.span(), format_args!("expected a table [{key}.{}]", name.get_ref()))
+                    let (name, wrong) = (name.get_ref(), shown(value.get_ref()));
+                    let wrong = format_args!("{key}.{name} is {wrong}; expected a table [{key}.{name}]");
+                    self.errors.add(value.span(), wrong);
                 }
             }
         }
@@ -176,31 +179,15 @@ impl<'a, 'i> Section<'a, 'i> {
     /// Every key that nobody asked for is an error.
     pub(super) fn finish(self) {
         let known = self.known.into_inner();
-        for key in self.table.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
-            let expected = known.join(", ");
-            self.errors
-                .add(key.span(), format_args!("unknown key {:?}; expected one of {expected}", key.get_ref()));
+        for (key, value) in self.table.iter().filter(|(key, _)| !known.contains(&key.get_ref().as_ref())) {
+            let name = key.get_ref();
+            // `[web]` for `[service.web]`.
+            let table = known.contains(&"service") && value.get_ref().is_table();
+            let section = || table.then(|| format!("[service.{name}]"));
+            let meant = meant(name, known.iter().copied()).map(|meant| format!("{meant:?}"));
+            let (hint, expected) = (hint(meant.or_else(section)), known.join(", "));
+            let wrong = format_args!("unknown key {name:?}{hint}; expected one of {expected}");
+            self.errors.add(key.span(), wrong);
         }
-    }
-}
-
-fn number(value: &DeValue<'_>) -> Option<String> {
-    match value {
-        DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str().into()),
-        DeValue::Float(number) => Some(number.as_str().into()),
-        _ => None,
-    }
-}
-
-fn number_or_text(value: &DeValue<'_>) -> Option<String> {
-    number(value).or_else(|| value.as_str().map(str::to_owned))
-}
-
-/// A value as a message names it.
-fn shown(value: &DeValue<'_>) -> String {
-    match value {
-        DeValue::String(text) => format!("{text:?}"),
-        DeValue::Array(_) | DeValue::Table(_) => format!("a {} that does not fit", value.type_str()),
-        other => number(other).unwrap_or_else(|| other.type_str().into()),
     }
 }
