@@ -1,67 +1,117 @@
-//! The socket of a service with `notify = true` has a name without owner or mode: what strangers can do there, and what not,
-//! as SECURITY.md says.
+//! The socket of a service with `notify = true`: whom the kernel lets through to it, and what strangers can do there, as
+//! SECURITY.md says. Real processes.
 
 mod common;
 
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::io::ErrorKind::PermissionDenied;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
 
 use common::supervised::{SLEEP, Supervised, service};
+use common::*;
+use nix::unistd::{Uid, geteuid, setfsuid};
 
-fn notifying() -> Supervised {
-    let tells = "notify = true\nready = '1000s'\nbackoff = '10ms'\nbackoff_max = '10ms'\nstarts = 10000";
-    let a = service("a", "echo $NOTIFY_SOCKET > address; exec sleep 1000", tells);
+const NOBODY: u32 = 65_534;
+const SOMEBODY: u32 = 65_533;
+
+/// A service that says where it is to be told, and lets others say it.
+fn notifying(more: &str) -> Supervised {
+    let tells = format!("notify = true\nready = '1000s'\ngrace = '100ms'\n{more}");
+    let a = service("a", "echo $NOTIFY_SOCKET > address; exec sleep 1000", &tells);
     Supervised::new(&format!("{a}{}", service("b", SLEEP, "")))
 }
 
-fn address(set: &Supervised) -> String {
+fn address(set: &Supervised) -> PathBuf {
     set.until("its address", || set.read("address").ends_with('\n'));
-    set.read("address").trim().to_owned()
+    set.read("address").trim().into()
 }
 
-/// The kernel says who sent a datagram.
-#[test]
-fn who_is_neither_the_services_user_nor_ours_is_not_heard() {
-    if !nix::unistd::geteuid().is_root() {
-        return eprintln!("skipped: it takes root to be somebody else");
+/// Says READY=1 as that user. Was it let through? What else goes wrong fails the test.
+fn tells(address: &Path, uid: u32) -> bool {
+    let say = || {
+        // Of this thread alone, with what root may do to files.
+        setfsuid(Uid::from_raw(uid));
+        UnixDatagram::unbound().unwrap().send_to(b"READY=1", address)
+    };
+    match std::thread::scope(|scope| scope.spawn(say).join().unwrap()) {
+        Err(error) if error.kind() == PermissionDenied => false,
+        sent => sent.unwrap() > 0,
     }
-    let mut set = notifying();
+}
+
+fn is_root() -> bool {
+    let root = geteuid().is_root();
+    if !root {
+        eprintln!("skipped: it takes root to be somebody else");
+    }
+    root
+}
+
+/// The kernel keeps all others out.
+#[test]
+fn who_is_neither_the_services_user_nor_ours_is_not_let_through() {
+    if !is_root() {
+        return;
+    }
+    let mut set = notifying("");
     set.supervise();
     let address = address(&set);
-    let notify = |uid: u32| {
-        let mut command = Command::new("systemd-notify");
-        command.arg("READY=1").env("NOTIFY_SOCKET", &address).uid(uid).gid(uid).output()
-    };
-    if let Err(error) = notify(65_534) {
-        set.end();
-        return eprintln!("skipped: no systemd-notify ({error})");
-    }
-    // Whoever does as it is told has looked at all sockets before.
-    set.tell("restart", "b").ok();
+    assert!(!tells(&address, NOBODY));
     assert!(!set.read("events").contains("is ready"), "{}", set.read("events"));
-    set.until("it is heard", || {
-        notify(0).unwrap();
-        set.read("events").contains("is ready")
-    });
+    assert!(tells(&address, 0));
+    set.until_said("a: is ready");
     set.end();
 }
 
-/// They can keep it from starting; it starts when they are gone.
+/// Also once it is another one.
 #[test]
-fn who_takes_the_address_first_keeps_the_service_from_starting_and_no_longer() {
-    let mut set = notifying();
-    set.supervise();
-    let name = address(&set);
+fn a_service_is_heard_as_the_user_that_it_runs_as() {
+    if !is_root() {
+        return;
+    }
+    let mut set = notifying("");
+    // Where it may write, as whoever it is.
+    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(&set.directory, everybody).unwrap();
+    let supervisor = set.supervise();
+    address(&set);
+    set.until_run("a", 1);
+    for file in ["address", "runs.a", "lock.a"] {
+        std::os::unix::fs::chown(set.directory.join(file), Some(NOBODY), None).unwrap();
+    }
+    set.write("address", "");
+    set.configure(&format!(
+        "{}user = 'nobody'",
+        service(
+            "a",
+            "echo $NOTIFY_SOCKET > address; exec sleep 1000",
+            "notify = true\nready = '1000s'\ngrace = '100ms'"
+        )
+    ));
+    signal(supervisor, nix::libc::SIGHUP);
+    set.until_run("a", 2);
+    let address = address(&set);
+    let found = std::fs::symlink_metadata(&address).unwrap();
+    assert_eq!((found.uid(), found.mode() & 0o777), (NOBODY, 0o600));
+    assert!(!tells(&address, SOMEBODY));
+    assert!(tells(&address, NOBODY));
+    set.until_said("a: is ready");
     set.end();
-    let runs = set.runs("a").len();
-    let name = SocketAddr::from_abstract_name(name.strip_prefix('@').unwrap()).unwrap();
-    let squatter = UnixDatagram::bind_addr(&name).unwrap();
+}
+
+/// A file that somebody took away does not keep the service from starting: it gets a new one, at the same place.
+#[test]
+fn a_socket_that_is_gone_is_made_again() {
+    let mut set = notifying("");
     set.supervise();
-    set.until_said("cannot start: Address already in use");
-    assert_eq!(set.runs("a").len(), runs);
-    drop(squatter);
-    set.until_run("a", runs + 1);
+    let first = address(&set);
+    std::fs::remove_dir_all(first.parent().unwrap()).unwrap();
+    set.write("address", "");
+    run(semring(["supervise", "restart", "a", "--board", &set.board])).ok();
+    assert_eq!(address(&set), first);
+    UnixDatagram::unbound().unwrap().send_to(b"READY=1", &first).unwrap();
+    set.until_said("a: is ready");
     set.end();
+    assert!(!first.parent().unwrap().exists());
 }

@@ -2,8 +2,7 @@
 
 mod common;
 
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::os::unix::net::UnixDatagram;
 
 use common::supervised::*;
 use common::*;
@@ -48,9 +47,8 @@ fn dependencies_wait_for_readiness_and_end_last() {
     set.until_run("database", 1);
     set.until("its socket", || set.read("socket").ends_with('\n'));
     assert_eq!(set.runs("web").len(), 0);
-    let name = set.read("socket");
-    let address = SocketAddr::from_abstract_name(name.trim().strip_prefix('@').unwrap()).unwrap();
-    UnixDatagram::unbound().unwrap().send_to_addr(b"STATUS=up\nREADY=1", &address).unwrap();
+    let said = UnixDatagram::unbound().unwrap().send_to(b"STATUS=up\nREADY=1", set.read("socket").trim());
+    said.unwrap();
     set.until_run("web", 1);
     set.until("both can be told", || ["up.web", "up.database"].iter().all(|file| !set.read(file).is_empty()));
     set.end();

@@ -2,19 +2,12 @@
 
 mod common;
 
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::supervised::*;
 use common::*;
-
-/// An address as NOTIFY_SOCKET has it.
-fn address(name: &str) -> SocketAddr {
-    SocketAddr::from_abstract_name(name.trim().strip_prefix('@').unwrap()).unwrap()
-}
 
 /// Where a supervisor tells what it does.
 fn manager(set: &Supervised) -> UnixDatagram {
@@ -111,12 +104,12 @@ fn a_successor_hears_what_services_say() {
         signal(board.keeper().unwrap().unwrap(), SIGKILL);
         set.until("the standby takes over", || board.standbys() == Ok(0));
         set.until("its address", || set.read("socket").ends_with('\n'));
-        let name = set.read("socket");
-        let address = address(&name);
+        let socket = set.read("socket");
+        let address = socket.trim();
         let before = set.find("a").unwrap();
         let socket = UnixDatagram::unbound().unwrap();
         set.until("a beat", || {
-            let _ = socket.send_to_addr(b"WATCHDOG=1", &address);
+            let _ = socket.send_to(b"WATCHDOG=1", address);
             set.find("a").unwrap().silent_for < before.silent_for
         });
     }
@@ -130,12 +123,12 @@ fn a_successor_hears_what_services_say() {
 #[test]
 fn beats_by_datagrams() {
     let Ok(silence) = std::env::var("WATCHDOG_USEC") else { return };
-    let address = address(&std::env::var("NOTIFY_SOCKET").unwrap());
+    let address = std::env::var("NOTIFY_SOCKET").unwrap();
     let socket = UnixDatagram::unbound().unwrap();
     let _from_the_last_time = std::fs::remove_file("hang");
-    socket.send_to_addr(b"READY=1", &address).unwrap();
+    socket.send_to(b"READY=1", &address).unwrap();
     while !Path::new("hang").exists() {
-        socket.send_to_addr(b"WATCHDOG=1", &address).unwrap();
+        socket.send_to(b"WATCHDOG=1", &address).unwrap();
         std::thread::sleep(Duration::from_micros(silence.parse::<u64>().unwrap() / 8));
     }
     std::thread::sleep(LIMIT);
@@ -164,38 +157,27 @@ fn who_stops_sending_watchdog_is_restarted_and_who_sends_is_not() {
     assert_eq!((set.runs("a").len(), set.runs("b").len()), (2, 1), "{}", set.read("events"));
 }
 
-/// Anybody may send datagrams, and does so without end.
+/// Nothing of it is left in the end: neither of a service that is gone, nor of one that a predecessor knew.
 #[test]
-fn who_floods_starves_nobody() {
-    let floods = "echo $NOTIFY_SOCKET > socket; exec sleep 1000";
-    let mut set = Supervised::new(&format!(
-        "{}{}",
-        service("floods", floods, "notify = true\nready = '1000s'"),
-        service("b", SLEEP, "backoff = '1ms'\nhealthy = '0s'\nlog = 'b.log'"),
-    ));
+fn the_sockets_go_with_the_board() {
+    let tells = |name: &str| {
+        let says = format!("echo $NOTIFY_SOCKET > socket.{name}; {SLEEP}");
+        service(name, &says, "notify = true\nready = '1000s'")
+    };
+    let mut set = Supervised::new(&["a", "b", "c"].map(tells).concat());
     let supervisor = set.supervise();
-    set.until("its address", || set.read("socket").ends_with('\n'));
-    let address = address(&set.read("socket"));
-    let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                let socket = UnixDatagram::unbound().unwrap();
-                while !done.load(Ordering::Relaxed) {
-                    // Refused once the supervisor has ended.
-                    let _ = socket.send_to_addr(b"WATCHDOG=1", &address);
-                }
-            });
-        }
-        let served = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            for times in 1..4 {
-                set.until_run("b", times);
-                signal(set.alive("b").unwrap(), SIGKILL);
-            }
-            signal(supervisor, SIGTERM);
-            assert!(within(LIMIT, || set.reap() == 0), "{}", set.read("events"));
-        }));
-        done.store(true, Ordering::Relaxed);
-        served.unwrap();
+    let sockets = ["a", "b", "c"].map(|name| {
+        set.until("its socket", || set.read(&format!("socket.{name}")).ends_with('\n'));
+        PathBuf::from(set.read(&format!("socket.{name}")).trim())
     });
+    assert!(sockets.iter().all(|socket| socket.exists()));
+    set.configure(&["a", "b"].map(tells).concat());
+    signal(supervisor, nix::libc::SIGHUP);
+    set.until("c is gone", || set.find("c").is_none());
+    set.kill_supervisor();
+    set.configure(&["a"].map(tells).concat());
+    set.supervise();
+    set.until("b is gone", || set.find("b").is_none());
+    set.end();
+    assert!(!sockets[0].parent().unwrap().exists());
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::header::Header;
 use super::heart::Heart;
@@ -13,6 +13,7 @@ use super::place::{Place, describe};
 use super::record::{Kind, Record, is_name};
 use super::set::Set;
 use crate::error::{Error, Result};
+use crate::pair::header::from_nanos;
 use crate::pair::{self, Held, Set as _, header};
 
 pub(super) type Attachment = pair::Attachment<Set, Header>;
@@ -68,6 +69,11 @@ impl Board {
     /// How many names fit.
     pub fn places(&self) -> usize {
         self.attachment.header.places
+    }
+
+    /// When it was created.
+    pub fn created(&self) -> SystemTime {
+        from_nanos(self.attachment.header.created)
     }
 
     /// Takes a place for this process: its name is alive from now on until the [`Heart`] is dropped or the process dies.

@@ -57,10 +57,15 @@ impl Keeper {
     }
 
     /// The place of a name, kept from now on: it stays that name's when its holder dies. Whoever holds it already keeps it.
+    /// One that is kept already is found without the board's lock, whoever has that.
     ///
     /// # Errors
     /// [`Error::NoRoom`], [`Error::Invalid`] for what cannot be a name, [`Error::LockBusy`], [`Error::Removed`].
     pub fn place(&self, name: &str) -> Result<Place> {
+        // Nobody but us gives up a kept place.
+        if let Some(place) = self.board.place(name)?.filter(|place| place.record().kind() == Kind::Kept) {
+            return Ok(place);
+        }
         let (place, _lock) = self.board.place_of(name, Kind::Kept)?;
         // Its holder may be leaving at this moment: then the name is gone, and comes anew.
         if place.record().kind() == Kind::Kept || place.record().turn(Kind::Named, Kind::Kept) {

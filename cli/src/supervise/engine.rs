@@ -3,7 +3,7 @@
 //! which services there are, `removal` what becomes of them without the board.
 
 mod removal;
-mod roster;
+pub(crate) mod roster;
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
@@ -21,14 +21,18 @@ use super::config::{Config, Restart};
 use super::events::Events;
 use super::notify::Manager;
 use super::signals::{incoming, read};
+use super::sockets;
 use super::unit::{Orders, Unit};
 use super::units::nanos;
 
 /// The calendar may be set while we sleep: jobs look at it so often.
 const CALENDAR: u64 = 60_000_000_000;
+
 pub(crate) struct Engine {
     keeper: Keeper,
     board: String,
+    /// Where the services' sockets are.
+    sockets: PathBuf,
     units: Vec<Unit>,
     /// Where the configuration comes from, if it can be read again.
     file: Option<PathBuf>,
@@ -52,6 +56,7 @@ impl Engine {
         // Orphans of our services come to us and not to init: they can be found, and reaped.
         nix::sys::prctl::set_child_subreaper(true).map_err(|error| invalid("subreaper", error))?;
         let mut engine = Engine {
+            sockets: sockets::directory(keeper.board()),
             keeper,
             board,
             units: Vec::new(),
@@ -78,6 +83,7 @@ impl Engine {
             self.end_without_board();
         }
         self.units.iter_mut().for_each(Unit::close_pump);
+        sockets::remove(&self.sockets);
         result.map(|()| self.keeper)
     }
 

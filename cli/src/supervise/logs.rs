@@ -8,7 +8,7 @@
 
 mod file;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, fchown};
@@ -19,7 +19,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 use nix::sys::stat::Mode;
-use nix::unistd::mkfifo;
+use nix::unistd::{geteuid, mkfifo};
 
 use super::config::Log;
 use file::LogFile;
@@ -32,6 +32,8 @@ const CHUNK: usize = 1 << 16;
 #[derive(Debug)]
 pub(crate) struct Pump {
     fifo: PathBuf,
+    /// Whose it is.
+    uid: u32,
     reader: File,
     file: LogFile,
 }
@@ -50,23 +52,23 @@ impl Pump {
             Ok(()) | Err(Errno::EEXIST) => {}
             Err(errno) => return Err(named(&fifo, errno.into())),
         }
-        let reader = open_fifo(&fifo, O_NONBLOCK)?;
+        let reader = open_fifo(&fifo, uid, O_NONBLOCK)?;
         if reader.metadata()?.uid() != uid {
             fchown(&reader, Some(uid), None).map_err(|error| named(&fifo, error))?;
         }
         let _as_large_as_it_may_be = fcntl(&reader, FcntlArg::F_SETPIPE_SZ(PIPE));
-        Ok(Pump { fifo, reader, file: LogFile::new(log) })
+        Ok(Pump { fifo, uid, reader, file: LogFile::new(log) })
     }
 
     /// Where the service writes: its standard output and its standard error.
     pub(crate) fn output(&self) -> io::Result<(Stdio, Stdio)> {
-        let writer = open_fifo(&self.fifo, 0)?;
+        let writer = open_fifo(&self.fifo, self.uid, 0)?;
         Ok((writer.try_clone()?.into(), writer.into()))
     }
 
-    /// Is this the log that is wanted, and can it still be found?
-    pub(crate) fn is_of(&self, log: &Log) -> bool {
-        self.file.is_of(log) && self.fifo.exists()
+    /// Is this the log that is wanted, for that user, and can it still be found?
+    pub(crate) fn is_of(&self, log: &Log, uid: u32) -> bool {
+        self.uid == uid && self.file.is_of(log) && self.fifo.exists()
     }
 
     /// Copies what is there, but no more than one chunk; whether there may be more.
@@ -96,16 +98,29 @@ impl AsFd for Pump {
 }
 
 /// For writing, too: it must not read as ended when the service ends. Who can write to the directory may have put something
-/// else there, or a link.
-fn open_fifo(path: &Path, flags: i32) -> io::Result<File> {
-    let no_fifo = || io::Error::other(format!("{} exists and is no FIFO: remove it", path.display()));
+/// else there, or a link, or a FIFO at which they listen.
+fn open_fifo(path: &Path, uid: u32, flags: i32) -> io::Result<File> {
     // A link is neither followed nor waited for; what is behind it is left alone.
-    if !fs::symlink_metadata(path).map_err(|error| named(path, error))?.file_type().is_fifo() {
-        return Err(no_fifo());
-    }
+    verify(path, uid, &fs::symlink_metadata(path).map_err(|error| named(path, error))?)?;
     let file = OpenOptions::new().read(true).write(true).custom_flags(flags | O_NOFOLLOW).open(path);
     let file = file.map_err(|error| named(path, error))?;
-    if file.metadata()?.file_type().is_fifo() { Ok(file) } else { Err(no_fifo()) }
+    verify(path, uid, &file.metadata()?)?;
+    Ok(file)
+}
+
+/// Is it a FIFO of ours or of that user, whom our supervisors have given it, and nobody else's to open?
+fn verify(path: &Path, uid: u32, found: &Metadata) -> io::Result<()> {
+    let mode = found.mode() & 0o7777;
+    let wrong = if !found.file_type().is_fifo() {
+        "is no FIFO".into()
+    } else if ![uid, geteuid().as_raw()].contains(&found.uid()) {
+        format!("belongs to user {}", found.uid())
+    } else if mode & 0o077 != 0 {
+        format!("has the mode {mode:04o}, so that others can open it")
+    } else {
+        return Ok(());
+    };
+    Err(io::Error::other(format!("{} exists and {wrong}: remove it", path.display())))
 }
 
 fn named(path: &Path, error: io::Error) -> io::Error {

@@ -5,7 +5,7 @@
 //! run       becoming the supervisor, or a standby
 //! engine    its loop                           events  what it says            clock, signals
 //! unit      one service                        notes   what a successor has to know
-//! spawn     between fork and exec              pidfd, strays, logs, notify, files
+//! spawn     between fork and exec              pidfd, strays, logs, notify, sockets, files
 //! control   the commands
 //! ```
 
@@ -24,6 +24,7 @@ mod pidfd;
 mod run;
 mod schedule;
 mod signals;
+mod sockets;
 mod spawn;
 mod strays;
 mod unit;

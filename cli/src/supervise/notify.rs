@@ -1,23 +1,24 @@
 //! sd_notify(3), both ways: what a service tells us, and what we tell who supervises us.
 //!
-//! Each service has a socket with an abstract name that follows from its own: a successor binds the same one, so nobody has
-//! to be told. Anybody can send to it, so the kernel says who did.
+//! Each service has a socket at a path that follows from its board and its own name (`sockets`): a successor has the same one,
+//! so nobody has to be told. Its file belongs to the service's user and is nobody else's to write, so the kernel keeps all
+//! others out (unix(7)).
 
 use std::env;
-use std::io::{self, IoSliceMut};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::lchown;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::thread;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::cmsg_space;
-use nix::sys::socket::sockopt::PassCred;
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg, setsockopt};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, socket};
+use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::geteuid;
 
-/// How often to try to get the address of a predecessor that has just died.
-const ROUNDS: usize = 100;
+use super::sockets;
 
 /// What a service can say that matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,27 +31,39 @@ pub(crate) enum Said {
 #[derive(Debug)]
 pub(crate) struct Socket {
     socket: UnixDatagram,
-    name: String,
+    path: PathBuf,
     uid: u32,
 }
 
 impl Socket {
-    /// The socket of a service that runs as `uid`.
-    pub(crate) fn open(board: &str, service: &str, uid: u32) -> io::Result<Self> {
-        // 107 bytes at most.
-        let name = format!("semring/{}/{:016x}", geteuid(), super::tag(board, service));
-        let socket = bind(&SocketAddr::from_abstract_name(&name)?)?;
-        socket.set_nonblocking(true)?;
-        setsockopt(&socket, PassCred, &true)?;
-        Ok(Socket { socket, name: format!("@{name}"), uid })
+    /// The socket of a service that runs as `uid`. What a predecessor has left at its path is replaced: nobody hears what is
+    /// said there any more, and who says it is told so.
+    pub(crate) fn open(path: &Path, uid: u32) -> io::Result<Self> {
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        path.parent().map_or(Ok(()), sockets::make)?;
+        let socket = unbound()?;
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(named(error)),
+            _ => {}
+        }
+        bind(socket.as_raw_fd(), &UnixAddr::new(path)?).map_err(|errno| named(errno.into()))?;
+        if uid != geteuid().as_raw() {
+            lchown(path, Some(uid), None).map_err(named)?;
+        }
+        Ok(Socket { socket: socket.into(), path: path.into(), uid })
     }
 
     /// For NOTIFY_SOCKET.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
-    /// What was said, in no more than `most` datagrams: anybody may send some, and as fast as we read them.
+    /// Is it for that user, and can it still be found?
+    pub(crate) fn is_of(&self, uid: u32) -> bool {
+        self.uid == uid && self.path.exists()
+    }
+
+    /// What was said, in no more than `most` datagrams: a service may send as fast as we read.
     pub(crate) fn hear(&self, most: usize) -> Vec<Said> {
         (0..most).map_while(|_| self.receive()).flatten().collect()
     }
@@ -58,19 +71,17 @@ impl Socket {
     /// The next messages, one datagram's; empty if it said nothing that matters, `None` if there is none.
     fn receive(&self) -> Option<Vec<Said>> {
         let mut buffer = [0; 4096];
-        let mut control = cmsg_space!(UnixCredentials);
-        let mut parts = [IoSliceMut::new(&mut buffer)];
-        let message =
-            recvmsg::<()>(self.socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::MSG_DONTWAIT)
-                .ok()?;
-        let sender = message.cmsgs().ok()?.find_map(|control| match control {
-            ControlMessageOwned::ScmCredentials(credentials) => Some(credentials.uid()),
-            _ => None,
-        });
-        let trusted = sender.is_some_and(|uid| uid == self.uid || uid == 0 || uid == geteuid().as_raw());
-        let bytes = message.bytes;
-        Some(if trusted { parse(&buffer[..bytes]) } else { Vec::new() })
+        let length = self.socket.recv(&mut buffer).ok()?;
+        Some(parse(&buffer[..length]))
     }
+}
+
+/// A socket whose file will have the mode 0600 from its first moment: Linux takes it from the socket, less the umask.
+fn unbound() -> nix::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
+    fchmod(&socket, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    Ok(socket)
 }
 
 impl AsFd for Socket {
@@ -87,17 +98,6 @@ fn parse(bytes: &[u8]) -> Vec<Said> {
         _ => None,
     };
     lines.filter_map(said).collect()
-}
-
-/// A predecessor's death wakes us before the kernel has closed its sockets: it goes on to, in microseconds.
-fn bind(address: &SocketAddr) -> io::Result<UnixDatagram> {
-    for _ in 0..ROUNDS {
-        match UnixDatagram::bind_addr(address) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => thread::sleep(Duration::from_millis(1)),
-            other => return other,
-        }
-    }
-    UnixDatagram::bind_addr(address)
 }
 
 /// Who supervises us, if it wants to hear anything.
@@ -137,6 +137,7 @@ impl Manager {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::MetadataExt;
 
     #[test]
     fn only_whole_lines_count() {
@@ -144,33 +145,55 @@ mod tests {
         assert_eq!(parse(b"READY=10\nXREADY=1\n\xff\n"), []);
     }
 
+    /// A socket in a directory that is gone in the end.
+    struct Heard(Socket);
+
+    impl Heard {
+        fn new(name: &str) -> Self {
+            let directory = env::temp_dir().join(format!("semring-notify-{name}-{}", std::process::id()));
+            Heard(Socket::open(&sockets::path(&directory, "a"), geteuid().as_raw()).unwrap())
+        }
+    }
+
+    impl Drop for Heard {
+        fn drop(&mut self) {
+            sockets::remove(self.0.path.parent().unwrap());
+        }
+    }
+
     #[test]
     fn a_service_is_heard_and_a_successor_has_the_same_address() {
-        let board = format!("notify-test-{}", std::process::id());
-        let socket = Socket::open(&board, "a", geteuid().as_raw()).unwrap();
-        let name = socket.name().to_owned();
-        let address = SocketAddr::from_abstract_name(&name[1..]).unwrap();
+        let mut heard = Heard::new("successor");
+        let path = heard.0.path.clone();
         let service = UnixDatagram::unbound().unwrap();
-        assert_eq!(socket.receive(), None);
-        service.send_to_addr(b"READY=1", &address).unwrap();
-        assert_eq!(socket.receive(), Some(vec![Said::Ready]));
-        drop(socket);
-        let successor = Socket::open(&board, "a", geteuid().as_raw()).unwrap();
-        assert_eq!(successor.name(), name);
-        service.send_to_addr(b"WATCHDOG=1", &address).unwrap();
-        assert_eq!(successor.receive(), Some(vec![Said::Beat]));
+        assert_eq!(heard.0.receive(), None);
+        service.send_to(b"READY=1", &path).unwrap();
+        assert_eq!(heard.0.receive(), Some(vec![Said::Ready]));
+        heard.0 = Socket::open(&path, geteuid().as_raw()).unwrap();
+        service.send_to(b"WATCHDOG=1", &path).unwrap();
+        assert_eq!(heard.0.receive(), Some(vec![Said::Beat]));
     }
 
     /// Whoever talks without end is heard, but not to the end: others wait.
     #[test]
     fn nobody_is_listened_to_for_ever() {
-        let socket =
-            Socket::open(&format!("notify-cap-{}", std::process::id()), "a", geteuid().as_raw()).unwrap();
-        let address = SocketAddr::from_abstract_name(&socket.name()[1..]).unwrap();
+        let heard = Heard::new("cap");
         let service = UnixDatagram::unbound().unwrap();
         for _ in 0..8 {
-            service.send_to_addr(b"X=1\nWATCHDOG=1", &address).unwrap();
+            service.send_to(b"X=1\nWATCHDOG=1", heard.0.path()).unwrap();
         }
-        assert_eq!([5, 5, 5].map(|most| socket.hear(most).len()), [5, 3, 0]);
+        assert_eq!([5, 5, 5].map(|most| heard.0.hear(most).len()), [5, 3, 0]);
+    }
+
+    /// Another user, or a file that somebody tidied away: it takes another one.
+    #[test]
+    fn a_socket_is_one_users_and_nobody_elses() {
+        let heard = Heard::new("mode");
+        let found = fs::symlink_metadata(heard.0.path()).unwrap();
+        assert_eq!((found.mode() & 0o777, found.uid()), (0o600, geteuid().as_raw()));
+        let own = geteuid().as_raw();
+        assert!(heard.0.is_of(own) && !heard.0.is_of(own + 1));
+        fs::remove_file(heard.0.path()).unwrap();
+        assert!(!heard.0.is_of(own));
     }
 }

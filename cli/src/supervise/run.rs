@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
 use semring::Error;
 use semring::daemon::Starting;
 use semring::heartbeat::{Board, BoardOptions, Keeper};
 
-use super::config::Config;
-use super::engine::Engine;
+use super::config::{self, Config};
+use super::engine::{Engine, roster};
 use super::events::Events;
 use super::files;
 use super::notify::Manager;
@@ -25,16 +26,21 @@ use crate::failure::{Context, Failure};
 /// Places of a new board: some more than services, for a configuration that grows.
 const PLACES: usize = 64;
 
+/// The longest that we are deaf while somebody holds the board's lock.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// How the wait for a board ended.
 enum Turn {
     Ours(Keeper),
+    /// Ours, after we have stood by.
+    Inherited(Keeper),
     /// We were told to end, or the services were ended on purpose meanwhile.
     Over,
 }
 
 /// Supervises until all ends on purpose. A daemon is ready when it has begun, also as a standby.
 pub(crate) fn run(
-    config: Config,
+    mut config: Config,
     file: Option<PathBuf>,
     events: Events,
     starting: Option<Starting>,
@@ -43,31 +49,88 @@ pub(crate) fn run(
         files::raise();
         // What we are told from now on waits until it is read.
         block().context("cannot block signals")?;
-        Ok::<_, Failure>(open(&config)?)
-    };
-    let (mut board, _background) = settle(starting, prepare())?;
-    let turn = loop {
-        match wait(&board, events) {
-            // Its last keeper has removed it, just now: from the start.
-            Err(Error::Removed) => board = open(&config)?,
-            other => break other?,
+        match open(&config) {
+            // That is no error of ours; who asked for a daemon need not wait for it.
+            Err(Error::LockBusy { .. }) => Ok(None),
+            opened => Ok::<_, Failure>(Some(opened?)),
         }
     };
-    match turn {
-        Turn::Ours(keeper) => Engine::new(keeper, config, file, events)?.run()?.end()?,
-        Turn::Over => true,
-    };
-    Ok(())
+    let (mut opened, _background) = settle(starting, prepare())?;
+    let lock = Lock { events, incoming: incoming()?, manager: Manager::from_environment() };
+    loop {
+        let board = match opened.take() {
+            Some(board) => Some(board),
+            None => lock.wait_for(|| open(&config))?,
+        };
+        let Some(board) = board else { return Ok(()) };
+        let keeper = match wait(&board, events) {
+            // Its last keeper has removed it, just now: from the start.
+            Err(Error::Removed) => continue,
+            Ok(Turn::Over) => return Ok(()),
+            Ok(Turn::Ours(keeper)) => keeper,
+            Ok(Turn::Inherited(keeper)) => {
+                // Its services are those of the configuration that holds now, not of the one that we began with.
+                let now = file.as_ref().and_then(|file| config::read_again(file, &config.board, events));
+                config = now.unwrap_or(config);
+                keeper
+            }
+            Err(error) => return Err(error.into()),
+        };
+        // What has a place on the board already is found without its lock.
+        if lock.wait_for(|| roster::reserve(&keeper, &config.services))?.is_some() {
+            Engine::new(keeper, config, file, events)?.run()?.end()?;
+        }
+        return Ok(());
+    }
+}
+
+/// The board's lock, which is held for microseconds, unless its holder is stopped.
+struct Lock {
+    events: Events,
+    incoming: SignalFd,
+    manager: Option<Manager>,
+}
+
+impl Lock {
+    /// Does what takes the lock, as often as it takes, each time with a wait of [`PATIENCE`]; `None` if a signal ends us
+    /// before.
+    fn wait_for<T>(&self, act: impl Fn() -> Result<T, Error>) -> Result<Option<T>, Error> {
+        let mut told = false;
+        loop {
+            match act() {
+                Err(Error::LockBusy { holder }) => {
+                    if !std::mem::replace(&mut told, true) {
+                        self.say(holder);
+                    }
+                }
+                done => return done.map(Some),
+            }
+            self.manager.iter().for_each(|manager| manager.tell("WATCHDOG=1"));
+            if let Some(Signal::SIGTERM | Signal::SIGINT) = read(&self.incoming) {
+                self.events.own("ending before the board could be supervised");
+                return Ok(None);
+            }
+        }
+    }
+
+    fn say(&self, holder: i32) {
+        self.events.own(format_args!(
+            "the board's lock is held by process {holder}: waiting; continue or kill it if it is stopped"
+        ));
+        let state = "READY=1\nSTATUS=waiting for the lock of the board";
+        self.manager.iter().for_each(|manager| manager.tell(state));
+    }
 }
 
 fn open(config: &Config) -> Result<Board, Error> {
     let places = PLACES.max(config.services.len() + PLACES / 2).min(semring::heartbeat::MAX_PLACES);
+    let options = BoardOptions::new().lock_timeout(PATIENCE);
     loop {
-        match BoardOptions::new().open(config.board.as_str()) {
+        match options.open(config.board.as_str()) {
             Err(Error::NotFound { .. }) => {}
             other => return other,
         }
-        match BoardOptions::new().places(places).create(config.board.as_str()) {
+        match options.clone().places(places).create(config.board.as_str()) {
             Err(Error::AlreadyExists { .. }) => {}
             other => return other,
         }
@@ -89,7 +152,7 @@ fn wait(board: &Board, events: Events) -> Result<Turn, Error> {
     let Some(keeper) = stand_by(board, manager.as_ref())? else { return Ok(Turn::Over) };
     if board.ended() == ended {
         events.own("its supervisor is gone: taking over");
-        return Ok(Turn::Ours(keeper));
+        return Ok(Turn::Inherited(keeper));
     }
     events.own("the services were ended on purpose: ending, too");
     keeper.leave()?;

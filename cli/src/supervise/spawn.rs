@@ -3,6 +3,7 @@
 use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use nix::libc;
@@ -65,7 +66,7 @@ pub(crate) fn start(
     board: &str,
     place: &Place,
     output: Option<(Stdio, Stdio)>,
-    notify: Option<&str>,
+    notify: Option<&Path>,
     fingerprint: u64,
 ) -> Result<Child, NotStarted> {
     let identity = service.user.as_deref().map(Identity::of).transpose().map_err(NotStarted::Failed)?;
@@ -102,7 +103,7 @@ pub(crate) fn start(
 fn command(
     service: &Service,
     board: &str,
-    notify: Option<&str>,
+    notify: Option<&Path>,
     identity: Option<&Identity>,
 ) -> io::Result<Command> {
     let (program, arguments) = service.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;

@@ -5,6 +5,7 @@
 mod begin;
 mod finish;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use semring::heartbeat::Place;
@@ -81,6 +82,8 @@ pub(crate) struct Unit {
     pub(crate) service: Service,
     fingerprint: u64,
     pub(crate) place: Place,
+    /// Of its socket, if it has one.
+    address: PathBuf,
     pub(crate) phase: Phase,
     pub(crate) pump: Option<Pump>,
     pub(crate) socket: Option<Socket>,
@@ -95,7 +98,13 @@ pub(crate) struct Unit {
 
 impl Unit {
     /// `haunted`: are there processes of that name already?
-    pub(crate) fn new(service: Service, place: Place, haunted: bool, events: Events) -> Self {
+    pub(crate) fn new(
+        service: Service,
+        place: Place,
+        address: PathBuf,
+        haunted: bool,
+        events: Events,
+    ) -> Self {
         let fingerprint = service.fingerprint();
         let (phase, complaint) = (Phase::Down, String::new());
         Notes(&place).set_pace(service.pace());
@@ -103,6 +112,7 @@ impl Unit {
             service,
             fingerprint,
             place,
+            address,
             phase,
             pump: None,
             socket: None,

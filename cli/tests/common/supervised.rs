@@ -1,7 +1,7 @@
 //! A set of services under `semring supervise`, in a directory and on a board of its own, all gone in the end.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -156,11 +156,7 @@ impl Supervised {
         let mark = format!("SEMRING_BOARD={}", self.board);
         let all = fs::read_dir("/proc").unwrap().flatten();
         let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        let is_ours = |pid: &i32| {
-            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environment.split(|&byte| byte == 0).any(|entry| entry == mark.as_bytes())
-        };
-        pids.filter(is_ours).collect()
+        pids.filter(|&pid| environment(pid).contains(&mark)).collect()
     }
 
     /// A supervisor that is killed, and nobody takes over.
@@ -187,6 +183,11 @@ impl Drop for Supervised {
             let _ = child.kill();
             let _ = child.wait();
         }
+        // No supervisor takes them away any more.
+        for entry in self.processes().into_iter().flat_map(environment) {
+            let socket = entry.strip_prefix("NOTIFY_SOCKET=").map(Path::new);
+            let _ = socket.and_then(Path::parent).map(fs::remove_dir_all);
+        }
         if let Some(board) = self.board() {
             for member in board.members().unwrap_or_default() {
                 if let Ok(Some(Some(pid))) =
@@ -201,6 +202,12 @@ impl Drop for Supervised {
         self.processes().into_iter().for_each(|pid| signal(pid, SIGKILL));
         let _ = fs::remove_dir_all(&self.directory);
     }
+}
+
+/// The environment with which a process was started.
+fn environment(pid: i32) -> Vec<String> {
+    let all = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    all.split(|&byte| byte == 0).map(|entry| String::from_utf8_lossy(entry).into_owned()).collect()
 }
 
 /// The configuration of a service: a shell script that first leaves its mark, and `more` keys.

@@ -18,7 +18,7 @@ use super::pace::{Backoff, Rate};
 use super::schedule::Schedule;
 
 pub(crate) use program::find as find_program;
-pub(crate) use read::read;
+pub(crate) use read::{read, read_again};
 
 /// The board that is used if nothing is said.
 pub(crate) const DEFAULT_BOARD: &str = "services";

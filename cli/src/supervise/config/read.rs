@@ -18,6 +18,7 @@ use super::{
     Config, DEFAULT_BOARD, Log, MAX_SERVICES, Restart, SERVICE_NAMES, Service, find_program, is_service_name,
 };
 use crate::failure::Fault;
+use crate::supervise::events::Events;
 use crate::supervise::schedule::Schedule;
 
 /// Largest file that is read: many times what so many services need.
@@ -30,6 +31,20 @@ pub(crate) fn read(file: &Path) -> Result<Config, Vec<Fault>> {
     let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let directory = std::path::absolute(directory).map_err(|error| vec![errors::whole(&shown, error)])?;
     parse(&source, &shown, &directory)
+}
+
+/// The configuration of a board as it is now, if it can be had; what is wrong with it is said.
+pub(crate) fn read_again(file: &Path, board: &str, events: Events) -> Option<Config> {
+    match read(file) {
+        Ok(config) if config.board == board => return Some(config),
+        Ok(Config { board: new, .. }) => {
+            events
+                .own(format_args!("the name cannot change from {board} to {new}: end this supervisor first"));
+        }
+        Err(errors) => errors.iter().for_each(|error| events.own(error)),
+    }
+    events.own("the configuration stays as it was");
+    None
 }
 
 /// What is in a file, be it a pipe.

@@ -8,6 +8,7 @@ use semring::heartbeat::{Keeper, Place};
 use super::Engine;
 use crate::supervise::clock::Now;
 use crate::supervise::config::{self, Config, Service};
+use crate::supervise::sockets;
 use crate::supervise::strays;
 use crate::supervise::unit::Unit;
 
@@ -17,8 +18,7 @@ impl Engine {
     pub(super) fn define(&mut self, config: Config) -> Result<(), Error> {
         let known = |name: &str| self.units.iter().any(|unit| unit.service.name == name);
         let new = config.services.iter().filter(|service| !known(&service.name));
-        let places: Vec<Place> =
-            new.map(|service| place(&self.keeper, &service.name)).collect::<Result<_, _>>()?;
+        let places = reserve(&self.keeper, new)?;
         let living = if places.is_empty() { HashSet::new() } else { strays::living(&self.board) };
         let (mut places, mut before) = (places.into_iter(), std::mem::take(&mut self.units));
         for service in config.services {
@@ -30,8 +30,8 @@ impl Engine {
                 }
                 None => {
                     let haunted = living.contains(&service.name);
-                    self.units
-                        .extend(places.next().map(|place| Unit::new(service, place, haunted, self.events)));
+                    let new = places.next().map(|place| self.unit(service, place, haunted));
+                    self.units.extend(new);
                 }
             }
         }
@@ -45,12 +45,17 @@ impl Engine {
         for name in self.keeper.kept()? {
             if self.units.iter().all(|unit| unit.service.name != name) {
                 let place = place(&self.keeper, &name)?;
-                let mut unit = Unit::new(Service::new(name, Vec::new()), place, false, self.events);
+                let mut unit = self.unit(Service::new(name, Vec::new()), place, false);
                 unit.removed = true;
                 self.units.push(unit);
             }
         }
         Ok(())
+    }
+
+    fn unit(&self, service: Service, place: Place, haunted: bool) -> Unit {
+        let address = sockets::path(&self.sockets, &service.name);
+        Unit::new(service, place, address, haunted, self.events)
     }
 
     pub(super) fn forget_removed(&mut self) -> Result<(), Error> {
@@ -81,24 +86,22 @@ impl Engine {
         };
         // The time is for whoever has to tell one reload from another (sd_notify(3)).
         self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", Now::read().steady / 1_000));
-        match config::read(file) {
-            Ok(config) if config.board != self.board => {
-                let (new, old) = (&config.board, &self.board);
-                self.events.own(format_args!(
-                    "the name cannot change from {old} to {new}: end this supervisor first"
-                ));
-            }
-            Ok(config) => match self.define(config) {
+        if let Some(config) = config::read_again(file, &self.board, self.events) {
+            match self.define(config) {
                 Ok(()) => self.events.own("the configuration was read again"),
                 Err(error) => self.events.own(format_args!("{error}: the configuration stays as it was")),
-            },
-            Err(errors) => {
-                errors.iter().for_each(|error| self.events.own(error));
-                self.events.own("the configuration stays as it was");
             }
         }
         self.tell("READY=1");
     }
+}
+
+/// The places of services, one each.
+pub(crate) fn reserve<'a>(
+    keeper: &Keeper,
+    services: impl IntoIterator<Item = &'a Service>,
+) -> Result<Vec<Place>, Error> {
+    services.into_iter().map(|service| place(keeper, &service.name)).collect()
 }
 
 /// A kept place; again if its holder was just leaving.

@@ -1,4 +1,4 @@
-use nix::unistd::geteuid;
+use std::os::unix::fs::{PermissionsExt, lchown};
 
 use super::*;
 
@@ -110,6 +110,31 @@ fn what_is_no_fifo_is_left_alone() {
     fs::remove_file(directory.0.join("log.00000007.pipe")).unwrap();
     std::os::unix::fs::symlink("/dev/null", directory.0.join("log.00000007.pipe")).unwrap();
     assert!(open().unwrap_err().to_string().contains("is no FIFO"));
+}
+
+/// Who made it has it open, to read what the service says or to put words into its mouth.
+#[test]
+fn a_fifo_that_others_can_open_is_not_used() {
+    let directory = Directory::new("strange-fifo");
+    let path = directory.0.join("log.00000007.pipe");
+    let refused = || {
+        let opened = Pump::open(&directory.log(1, 1), 7, geteuid().as_raw());
+        opened.map(drop).unwrap_err().to_string()
+    };
+    mkfifo(&path, Mode::S_IRWXU).unwrap();
+    for mode in [0o620, 0o604] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        assert!(
+            refused().ends_with(&format!("has the mode {mode:04o}, so that others can open it: remove it"))
+        );
+    }
+    if geteuid().is_root() {
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        lchown(&path, Some(65_534), None).unwrap();
+        assert!(refused().ends_with("exists and belongs to user 65534: remove it"));
+        // Of a predecessor, for the same user.
+        Pump::open(&directory.log(1, 1), 7, 65_534).unwrap();
+    }
 }
 
 /// A file that cannot be moved is emptied, so that the disk does not fill; that is said, once.

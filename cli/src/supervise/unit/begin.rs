@@ -129,7 +129,7 @@ impl Unit {
         let notes = self.notes();
         notes.set_rate(self.service.rate.started(notes.rate(), now.steady));
         notes.set_outcome(Outcome::Begun(starts));
-        let notify = self.socket.as_ref().map(Socket::name);
+        let notify = self.socket.as_ref().map(Socket::path);
         let started = output
             .map_err(NotStarted::Failed)
             .and_then(|output| start(&self.service, board, &self.place, output, notify, self.fingerprint));
@@ -146,7 +146,7 @@ impl Unit {
     pub(super) fn prepare(&mut self, board: &str) -> io::Result<()> {
         let user = self.service.user.as_deref().and_then(|user| User::from_name(user).ok().flatten());
         let uid = user.map_or(geteuid(), |user| user.uid).as_raw();
-        let wanted = |pump: &Pump| self.service.log.as_ref().is_some_and(|log| pump.is_of(log));
+        let wanted = |pump: &Pump| self.service.log.as_ref().is_some_and(|log| pump.is_of(log, uid));
         if !self.pump.as_ref().is_some_and(wanted) {
             self.close_pump();
             let tag = tag(board, &self.service.name);
@@ -154,8 +154,8 @@ impl Unit {
         }
         if self.service.ready.is_none() {
             self.socket = None;
-        } else if self.socket.is_none() {
-            self.socket = Some(Socket::open(board, &self.service.name, uid)?);
+        } else if !self.socket.as_ref().is_some_and(|socket| socket.is_of(uid)) {
+            self.socket = Some(Socket::open(&self.address, uid)?);
         }
         Ok(())
     }
