@@ -27,6 +27,8 @@ use super::units::nanos;
 
 /// The calendar may be set while we sleep: jobs look at it so often.
 const CALENDAR: u64 = 60_000_000_000;
+/// Steps of each service before signals and outputs have their turn: some end as fast as they are started.
+const PASSES: usize = 16;
 
 pub(crate) struct Engine {
     keeper: Keeper,
@@ -100,24 +102,26 @@ impl Engine {
         }
     }
 
-    /// Does all that can be done now, and says when there will be more.
+    /// Does what can be done now, and says when there will be more.
     fn advance(&mut self) -> Result<u64, Error> {
         // Any question would do: is the board still there?
         self.keeper.board().standbys()?;
-        loop {
-            let now = Now::read();
-            let mut again = false;
+        let (mut now, mut again) = (Now::read(), true);
+        for _ in 0..PASSES {
+            again = false;
             for i in 0..self.units.len() {
                 let orders = self.orders(i, now);
                 again |= self.units[i].step(&self.board, &orders)?;
             }
             self.forget_removed()?;
             if !again {
-                let wake_at = self.wake_at(now)?;
-                self.reap_orphans();
-                return Ok(wake_at);
+                break;
             }
+            now = Now::read();
         }
+        let wake_at = self.wake_at(now)?;
+        self.reap_orphans();
+        Ok(if again { now.steady } else { wake_at })
     }
 
     fn orders(&self, i: usize, now: Now) -> Orders {

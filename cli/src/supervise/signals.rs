@@ -2,6 +2,7 @@
 
 use std::io;
 
+use nix::libc;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
@@ -16,9 +17,23 @@ fn signals() -> SigSet {
     all.into_iter().collect()
 }
 
-/// Blocks them from now on; children start with none blocked.
+/// Blocks them from now on; children start with none blocked. SIGCHLD is not to be ignored, as whoever started us perhaps
+/// did: then children would leave no status, and their numbers would not wait until we have taken it (waitpid(2)).
 pub(crate) fn block() -> io::Result<()> {
+    restore(Signal::SIGCHLD as i32);
     Ok(sigprocmask(SigmaskHow::SIG_BLOCK, Some(&signals()), None)?)
+}
+
+/// Lets a program begin as usual, and not with what whoever started us ignored; called between fork and exec.
+pub(crate) fn begin_anew() -> io::Result<()> {
+    (1..=libc::SIGRTMAX()).for_each(restore);
+    Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
+}
+
+/// What the kernel does by itself, from now on. Some signals can be changed by nobody.
+fn restore(signal: i32) {
+    // SAFETY: a system call, and no function of ours that would be called.
+    let _not_to_be_changed = unsafe { libc::signal(signal, libc::SIG_DFL) };
 }
 
 /// Where blocked signals are read.

@@ -7,13 +7,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use nix::libc;
-use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::unistd::{Gid, User, setgid, setgroups, setuid};
 use semring::heartbeat::{BOARD_VARIABLE, Place, SERVICE_VARIABLE};
 
 use super::config::Service;
 use super::files;
 use super::notes::Notes;
+use super::signals;
 
 /// How a start can fail.
 #[derive(Debug)]
@@ -76,8 +76,8 @@ pub(crate) fn start(
     }
     let (place, silence) = (place.clone(), service.silence);
     let become_it = move || {
-        // What the supervisor blocks in order to read it is not for the program.
-        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
+        // What the supervisor blocks in order to read it, or ignores, is not for the program.
+        signals::begin_anew()?;
         files::restore()?;
         // A session of its own: the terminal's Ctrl-C is for us, and its children can be found. It cannot fail: the
         // child of a fork leads no process group.

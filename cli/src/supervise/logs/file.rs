@@ -4,6 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 
+use nix::libc::{O_NOCTTY, O_NONBLOCK};
+
 use super::suffixed;
 use crate::supervise::config::Log;
 
@@ -92,11 +94,16 @@ impl LogFile {
 
     fn begin(&mut self) -> io::Result<()> {
         if self.file.is_none() {
-            let file = OpenOptions::new().append(true).create(true).mode(0o640).open(&self.log.path)?;
+            let file = self.open(OpenOptions::new().append(true))?;
             self.written = file.metadata()?.len();
             self.file = Some(file);
         }
         Ok(())
+    }
+
+    /// Who can write to the directory may have put a FIFO there: nobody waits for its readers.
+    fn open(&self, how: &mut OpenOptions) -> io::Result<File> {
+        how.create(true).mode(0o640).custom_flags(O_NONBLOCK | O_NOCTTY).open(&self.log.path)
     }
 
     /// `log` becomes `log.1`, that `log.2`, and so on; the last is dropped. Killed in between, the next rotation goes on
@@ -122,7 +129,7 @@ impl LogFile {
 
     /// It cannot be moved: rather an empty file than a full disk.
     fn empty(&mut self, error: &io::Error) {
-        let emptied = File::create(&self.log.path).is_ok();
+        let emptied = self.open(OpenOptions::new().write(true).truncate(true)).is_ok();
         if !emptied {
             // Nor emptied (chattr +a): it grows, as if it were a new one.
             let _ = self.begin();

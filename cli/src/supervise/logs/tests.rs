@@ -1,4 +1,7 @@
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, lchown};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use super::*;
 
@@ -173,4 +176,40 @@ fn what_cannot_be_opened_is_told_once_and_counted() {
     fs::remove_dir(directory.0.join("log")).unwrap();
     pump.file.write(b"here\n");
     assert!(directory.read("log").ends_with("file could not be written\nhere\n"));
+}
+
+/// The supervisor waited for somebody to read it, and for nothing else.
+#[test]
+fn a_fifo_in_place_of_the_file_stops_nobody() {
+    let directory = Directory::new("fifo");
+    let mut pump = directory.pump(4, 1);
+    mkfifo(&directory.0.join("log"), Mode::S_IRWXU).unwrap();
+    pump.file.write(b"lost\n");
+    assert!(pump.news().unwrap().contains("cannot be written (No such device or address"));
+    // Nor for one who has it open and does not read.
+    let _reader =
+        OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(directory.0.join("log")).unwrap();
+    let mut pump = directory.pump(1 << 30, 1);
+    pump.file.write(&[b'x'; 1 << 20]);
+    pump.file.write(b"lost\n");
+    assert!(pump.file.lost > 0);
+}
+
+/// Its end waited for the end of what is written.
+#[test]
+fn who_writes_on_and_on_does_not_keep_a_log_open() {
+    let directory = Directory::new("endless");
+    let pump = directory.pump(1 << 20, 1);
+    let mut writer = open_fifo(&pump.fifo, geteuid().as_raw(), O_NONBLOCK).unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let _full = writer.write(&[b'\n'; CHUNK]);
+            }
+        });
+        pump.close();
+        done.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(directory.names(), ["log"]);
 }
