@@ -106,3 +106,23 @@ fn a_standby_takes_over_with_the_configuration_that_holds_then() {
     set.reap();
     set.end();
 }
+
+/// Nobody read what it wrote until it was started again, which it was not: it waited for that.
+#[test]
+fn who_cannot_be_heard_at_first_is_heard_later() {
+    let mut set = Supervised::new(&service("a", "yes; exec sleep 1000", "log = 'a.log'\nlog_keep = 0"));
+    set.supervise();
+    set.until("it writes", || !set.read("a.log").is_empty());
+    set.kill_supervisor();
+    let fifo = set.fifo("a.log").unwrap();
+    let mode = |mode| std::fs::set_permissions(&fifo, std::os::unix::fs::PermissionsExt::from_mode(mode));
+    mode(0o622).unwrap();
+    std::fs::remove_file(set.directory.join("a.log")).unwrap();
+    set.supervise();
+    set.until_said("cannot be heard: ");
+    assert_eq!(set.read("a.log"), "");
+    mode(0o600).unwrap();
+    set.until("it writes", || !set.read("a.log").is_empty());
+    assert_eq!((set.runs("a").len(), set.read("events").matches("cannot be heard").count()), (1, 1));
+    set.end();
+}

@@ -1,15 +1,19 @@
 //! When a periodic job is due: every so often, or by a cron expression in local time. Times are nanoseconds since 1970.
 
+mod zone;
+
 use std::time::Duration;
 
-use chrono::{DateTime, Local};
+use chrono::DateTime;
 use croner::Cron;
 use serde::Serialize;
 
 use super::units::nanos;
+use zone::Zone;
 
 /// A run that is no further ahead of the clock is one of just now: clocks are kept right in small steps.
-const DRIFT: u64 = 60_000_000_000;
+const DRIFT: u64 = 60 * SECOND;
+const SECOND: u64 = 1_000_000_000;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Schedule {
@@ -60,13 +64,20 @@ impl Schedule {
         match self {
             Schedule::Every(interval) => ran.saturating_add(nanos(*interval)),
             Schedule::Cron(cron) => {
-                let ran = DateTime::from_timestamp_nanos(i64::try_from(ran).unwrap_or(i64::MAX));
-                let next = cron.find_next_occurrence(&ran.with_timezone(&Local), false);
-                let nanos = next.ok().and_then(|next| next.timestamp_nanos_opt());
-                nanos.and_then(|nanos| u64::try_from(nanos).ok()).unwrap_or(u64::MAX)
+                // In an hour that comes for the second time the search finds the very second from which it starts.
+                let mut tries = [ran, ran.saturating_add(SECOND)].into_iter().map(|from| found(cron, from));
+                tries.find(|&next| next > ran).unwrap_or(u64::MAX)
             }
         }
     }
+}
+
+/// The next time after that moment.
+fn found(cron: &Cron, from: u64) -> u64 {
+    let from = DateTime::from_timestamp_nanos(i64::try_from(from).unwrap_or(i64::MAX));
+    let next = cron.find_next_occurrence(&from.with_timezone(&Zone), false);
+    let nanos = next.ok().and_then(|next| next.timestamp_nanos_opt());
+    nanos.and_then(|nanos| u64::try_from(nanos).ok()).unwrap_or(u64::MAX)
 }
 
 impl Serialize for Schedule {
@@ -81,9 +92,7 @@ impl Serialize for Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chrono::TimeZone;
-
-    const SECOND: u64 = 1_000_000_000;
+    use chrono::{Local, TimeZone};
 
     fn local(text: &str) -> u64 {
         let naive = chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").unwrap();
@@ -146,5 +155,44 @@ mod tests {
         }
         // Once in four years at most, but it comes.
         assert_eq!(Schedule::cron("0 0 29 2 *").unwrap().next(start), local("2028-02-29 00:00:00"));
+    }
+
+    /// An hour that comes twice was skipped, and one that never comes is no reason to skip a day. Runs itself where clocks
+    /// are put forward on 2026-03-29 and back on 2026-10-25.
+    #[test]
+    fn clocks_that_are_put_forward_and_back_skip_nothing_and_double_nothing() {
+        if std::env::var_os("SEMRING_TEST_CHANGES").is_none() {
+            let name = "supervise::schedule::tests::clocks_that_are_put_forward_and_back_skip_nothing_and_double_nothing";
+            let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+            again
+                .args(["--exact", name])
+                .env("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+                .env("SEMRING_TEST_CHANGES", "1");
+            let done = again.output().unwrap();
+            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+            return;
+        }
+        let changes =
+            [("2026-03-28 00:00:00", "2026-03-30 00:00:00"), ("2026-10-24 00:00:00", "2026-10-26 00:00:00")];
+        // How many times there are in each, and how far apart at most, in minutes.
+        let cases =
+            [("*/30 * * * *", [94, 98], 30), ("0 * * * *", [47, 49], 60), ("30 2 * * *", [2, 2], 25 * 60)];
+        for (expression, expected, apart) in cases {
+            let schedule = Schedule::cron(expression).unwrap();
+            let counts = changes.map(|(from, to)| {
+                let (mut now, end, mut count) = (local(from) - SECOND, local(to), 0);
+                loop {
+                    let next = schedule.next(now);
+                    assert!(next > now && next - now <= apart * 60 * SECOND, "{expression}: {now}, {next}");
+                    // It runs some milliseconds later.
+                    now = next + 5_000_000;
+                    if next >= end {
+                        return count;
+                    }
+                    count += 1;
+                }
+            });
+            assert_eq!(counts, expected, "{expression}");
+        }
     }
 }

@@ -91,6 +91,8 @@ pub(crate) struct Unit {
     pub(crate) removed: bool,
     /// Processes of it may live of which this board knows nothing: to be looked for before it is started.
     haunted: bool,
+    /// When to try again to hear it, if that failed: until then what it says and writes waits.
+    unheard: Option<u64>,
     events: Events,
     /// What was said last of what cannot be helped, so that it is said once.
     complaint: String,
@@ -118,6 +120,7 @@ impl Unit {
             socket: None,
             removed: false,
             haunted,
+            unheard: None,
             events,
             complaint,
         }
@@ -216,7 +219,7 @@ impl Unit {
             Phase::Down => now.steady.saturating_add(self.due(now)),
             Phase::Running(running) => {
                 let ready = if running.ready { u64::MAX } else { self.ready_by(running.since) };
-                ready.min(self.silent_at(running.since)?)
+                ready.min(self.silent_at(running.since)?).min(self.unheard.unwrap_or(u64::MAX))
             }
             Phase::Ending(ending) => ending.kill_at,
             Phase::Done => u64::MAX,

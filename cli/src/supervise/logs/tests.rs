@@ -199,8 +199,9 @@ fn a_fifo_in_place_of_the_file_stops_nobody() {
 #[test]
 fn who_writes_on_and_on_does_not_keep_a_log_open() {
     let directory = Directory::new("endless");
-    let pump = directory.pump(1 << 20, 1);
+    let pump = directory.pump(1 << 30, 1);
     let mut writer = open_fifo(&pump.fifo, geteuid().as_raw(), O_NONBLOCK).unwrap();
+    assert!(writer.write(&[b'\n'; CHUNK]).unwrap() > 0);
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -212,4 +213,5 @@ fn who_writes_on_and_on_does_not_keep_a_log_open() {
         done.store(true, Ordering::Relaxed);
     });
     assert_eq!(directory.names(), ["log"]);
+    assert!(directory.read("log").len() <= PIPE as usize + CHUNK);
 }

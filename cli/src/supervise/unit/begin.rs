@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use nix::libc::{EINVAL, ENOENT, ESRCH};
 use nix::unistd::{User, geteuid};
 
+use super::finish::AGAIN;
 use super::{Orders, Phase, Running, Unit, pids};
 use crate::supervise::clock::Now;
 use crate::supervise::config::Restart;
@@ -124,6 +125,7 @@ impl Unit {
             self.not_started(&error, now);
             return Ok(true);
         }
+        self.unheard = None;
         let output = self.pump.as_ref().map(Pump::output).transpose();
         let starts = self.place.member()?.starts as u32;
         let notes = self.notes();
@@ -200,12 +202,19 @@ impl Unit {
                 return Ok(false);
             }
         };
-        if let Err(error) = self.prepare(board) {
-            self.complain(format_args!("cannot be heard: {error}"));
-        }
         self.say(format_args!("runs already, process {holder}"));
+        self.hear(board, orders.now);
         self.run(main, orders.now, true);
         Ok(true)
+    }
+
+    /// Opens the log and the socket of what runs already; later, if that fails.
+    pub(super) fn hear(&mut self, board: &str, now: Now) {
+        let prepared = self.prepare(board);
+        self.unheard = prepared.as_ref().err().map(|_| now.steady.saturating_add(nanos(AGAIN)));
+        if let Err(error) = prepared {
+            self.complain(format_args!("cannot be heard: {error}"));
+        }
     }
 
     /// Who claimed the place has ended. Either so has the lease, or it is held by a process that shares its semaphore undo:

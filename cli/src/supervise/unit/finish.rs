@@ -25,6 +25,9 @@ impl Unit {
             return Ok(true);
         }
         running.seen = orders.now.boot;
+        if self.unheard.is_some_and(|again| again <= orders.now.steady) {
+            self.hear(board, orders.now);
+        }
         let reason = if !self.is_wanted(orders) {
             if orders.ending && !orders.turn {
                 return Ok(false);
