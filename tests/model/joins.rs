@@ -31,6 +31,8 @@ pub(crate) enum Mutant {
     JoinsLoadedLast,
     /// The handle loads FAILED before the snapshot.
     FailedLoadedFirst,
+    /// What the handle finds when it comes are joins, with those that failed.
+    FailuresInBase,
     /// Fewer joins than there were when the handle came, less failures, are news as well.
     FewerAreNews,
     /// A peer whose registration fails lowers JOINS again.
@@ -183,7 +185,7 @@ impl Joins {
                 Pc::Base
             }
             Pc::Base => {
-                t.base = s.joins - s.failed;
+                t.base = if self.is(Mutant::FailuresInBase) { s.joins } else { s.joins - s.failed };
                 if usize::from(s.lock) == HANDLE + 1 {
                     t.lock = 0;
                 }

@@ -18,6 +18,7 @@ mutants! { Joins;
     lock_not_consulted: LockNotConsulted breaks "the end before anybody", BASE;
     joins_loaded_last: JoinsLoadedLast breaks "the end before anybody", BASE;
     failed_loaded_first: FailedLoadedFirst breaks "the end before anybody", BASE;
+    failures_in_base: FailuresInBase breaks "the end not seen", BASE;
     fewer_are_news: FewerAreNews breaks "the end before anybody", BASE;
     failure_lowers_joins: FailureLowersJoins breaks "the end before anybody", BASE;
     failure_posts_nobody: FailurePostsNobody breaks "the end not seen", BASE;
