@@ -266,7 +266,8 @@ impl Options {
     }
 
     /// Becomes a producer of values of one plain-data type, `values` of them to a slot at most; all sides must agree on
-    /// that: it makes the message size. [`Options::capacity`] counts slots. A slot takes 16 bytes besides the values.
+    /// that: it makes the message size. [`Options::capacity`] counts slots. A slot takes 16 bytes besides the values, rounded
+    /// up as [`Options::message_size`] says: 30 values of 8 bytes take 256 bytes.
     ///
     /// # Errors
     /// As [`Options::typed_producer`]; [`Error::Mismatch`] of the message size if others have another number of values
