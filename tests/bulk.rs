@@ -104,7 +104,7 @@ fn in_order_and_complete() {
             let name = Name::new("bulk");
             let mut producer = producer(&name, options().kind(kind).capacity(slots).origin(origin));
             let mut consumer = consumer(&name, options());
-            let sent = ticks(0, 0..3_000);
+            let sent = ticks(0, 0..250 * slots); // each slot may take a switch of threads, 4 to 8 ms on a busy machine
             let all = sent.clone();
             let sending = start(move || produce(&mut producer, &all, &mut Random(seed)));
             let received = start(move || consume(&mut consumer, &mut Random(!seed))).end("receiving");
