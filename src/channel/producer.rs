@@ -207,7 +207,11 @@ impl Producer {
         if self.reserve_swiftly(len) {
             return Ok(Grant::new(self, len));
         }
-        self.reserve_slowly(len, patience()).map_err(error)
+        let patience = patience();
+        if self.participant.spin_first(patience) && self.reserve_swiftly(len) {
+            return Ok(Grant::new(self, len));
+        }
+        self.reserve_slowly(len, patience).map_err(error)
     }
 
     /// Sends a message, waiting while the channel is full.

@@ -28,6 +28,11 @@ impl<S, H> Attachment<S, H> {
         self.generation.is_current()
     }
 
+    /// The process that opened it.
+    pub(crate) fn generation(&self) -> Generation {
+        self.generation
+    }
+
     /// Refuses use in a child of the process that opened it.
     #[inline]
     pub(crate) fn check_fork(&self) -> Result<()> {
