@@ -247,9 +247,13 @@ impl Consumer {
         patience: impl FnOnce() -> Patience,
         error: fn(Stop) -> E,
     ) -> Result<Message, E> {
-        match self.lease_swiftly() {
+        if let Some(taken) = self.lease_swiftly() {
+            return Ok(self.copy_in_hand(taken.into()));
+        }
+        let patience = patience();
+        match self.lease_later(patience) {
             Some(taken) => Ok(self.copy_in_hand(taken.into())),
-            None => self.recv_message(patience()).map_err(error),
+            None => self.recv_message(patience).map_err(error),
         }
     }
 
@@ -298,10 +302,20 @@ impl Consumer {
         patience: impl FnOnce() -> Patience,
         error: fn(Stop) -> E,
     ) -> Result<Lease<'_>, E> {
-        match self.lease_swiftly() {
-            Some(taken) => Ok(Lease::new(self, taken.into())),
-            None => self.lease_slowly(patience()).map_err(error),
+        if let Some(taken) = self.lease_swiftly() {
+            return Ok(Lease::new(self, taken.into()));
         }
+        let patience = patience();
+        match self.lease_later(patience) {
+            Some(taken) => Ok(Lease::new(self, taken.into())),
+            None => self.lease_slowly(patience).map_err(error),
+        }
+    }
+
+    /// The swift path once more, after spinning, if that has brought something.
+    #[inline(never)]
+    fn lease_later(&mut self, patience: Patience) -> Option<Taken> {
+        if self.participant.spin_first(patience) { self.lease_swiftly() } else { None }
     }
 
     /// Receives a message, waiting until there is one.

@@ -14,10 +14,10 @@ use std::time::Instant;
 use libc::{EAGAIN, EALREADY};
 
 use super::layout::MAX_PLACES;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::os;
 use crate::os::sem::{NOWAIT, UNDO, Waited, sembuf};
-use crate::pair::{self, Held, Set as _, Stages, lost};
+use crate::pair::{self, Held, IDENT, Set as _, Stages, lost};
 
 const LOCK: u16 = 1;
 const KEEPER: u16 = 2;
@@ -117,6 +117,16 @@ impl Set {
     pub(crate) fn wait_for_death(&self, place: usize, deadline: Option<Instant>) -> Result<bool> {
         let waited = os::sem::wait(self.id(), &[sembuf(lease(place), 0, 0)], deadline, &|| false);
         Ok(waited.map_err(lost)? == Waited::Done)
+    }
+
+    /// Sleeps until the set is removed, for IDENT is not 0 before; `false` if the deadline passes. Read permission is
+    /// enough.
+    pub(crate) fn wait_for_removal(&self, deadline: Option<Instant>) -> Result<bool> {
+        match os::sem::wait(self.id(), &[sembuf(IDENT, 0, 0)], deadline, &|| false).map_err(lost) {
+            Ok(Waited::TimedOut | Waited::Interrupted) => Ok(false),
+            Ok(Waited::Done) | Err(Error::Removed) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Processes that need it: who lives on it, who keeps it, who waits to.

@@ -42,6 +42,6 @@ pub(crate) use {
     opening::{Asked, Create, agree, observe, open},
     removing::{removal_denied, remove},
     set::{Set, lost, oddity_of_flags, verify},
-    stage::{Stage, Stages, stage, stage_at_rest},
+    stage::{IDENT, Stage, Stages, stage, stage_at_rest},
     terms::{Terms, check_type_name, terms_methods},
 };
