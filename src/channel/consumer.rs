@@ -272,12 +272,15 @@ impl Consumer {
     /// Spins before it takes the slow path. `None`: see [`stopped`](Self::stopped).
     #[inline(never)]
     fn recv_later(&mut self, buffer: &mut [u8], patience: Patience) -> Option<Taken> {
-        if self.participant.spin_first(patience) {
+        // Only for what the swift path can do: not where the answer is an error that is known already.
+        if buffer.len() >= self.swift_buffer && self.participant.spin_first(patience) {
             if let Some(taken) = self.recv_swiftly(buffer) {
                 return Some(taken);
             }
         }
-        match self.recv_slowly(buffer, patience) {
+        let outcome = self.recv_slowly(buffer, patience);
+        self.participant.spun = false; // of no use to the next call
+        match outcome {
             Ok(found) => Some(Taken::new(&found)),
             Err(stop) => {
                 self.stop = Some(stop);

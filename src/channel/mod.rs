@@ -38,6 +38,8 @@ mod look_tests;
 #[cfg(test)]
 mod recheck_tests;
 #[cfg(test)]
+mod spin_tests;
+#[cfg(test)]
 mod testing;
 
 use std::sync::Arc;

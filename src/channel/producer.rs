@@ -191,10 +191,14 @@ impl Producer {
 
     #[cold]
     fn send_later(&mut self, tag: u32, data: &[u8], patience: Patience) -> Result<(), Stop> {
-        if self.participant.spin_first(patience) && self.send_swiftly(tag, data) {
+        // As in `Consumer::recv_later`.
+        let fits = data.len() <= self.message_size();
+        if fits && self.participant.spin_first(patience) && self.send_swiftly(tag, data) {
             return Ok(());
         }
-        self.send_slowly(tag, data, patience)
+        let outcome = self.send_slowly(tag, data, patience);
+        self.participant.spun = false;
+        outcome
     }
 
     #[inline]
