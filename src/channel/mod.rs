@@ -30,6 +30,8 @@ mod typed;
 mod waiting;
 
 #[cfg(test)]
+mod chain_tests;
+#[cfg(test)]
 mod fetch_tests;
 #[cfg(test)]
 mod gift_tests;
