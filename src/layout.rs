@@ -154,6 +154,11 @@ impl Geometry {
         self.message_size
     }
 
+    /// Bytes from slot to slot.
+    pub(crate) fn stride(&self) -> usize {
+        self.stride
+    }
+
     /// Participants there is room for.
     pub(crate) fn participants(&self) -> usize {
         self.participants

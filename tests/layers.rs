@@ -4,6 +4,12 @@ use std::path::{Path, PathBuf};
 
 /// Sources of the crate, by their path below `src`, without comments and with their lines kept.
 fn sources() -> Vec<(String, Vec<String>)> {
+    let code = |line: &str| line.split("//").next().unwrap_or("").to_string();
+    texts().into_iter().map(|(path, text)| (path, text.lines().map(code).collect())).collect()
+}
+
+/// Sources of the crate as they are, by their path below `src`.
+fn texts() -> Vec<(String, String)> {
     fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(directory).expect("directory") {
             let path = entry.expect("entry").path();
@@ -21,8 +27,7 @@ fn sources() -> Vec<(String, Vec<String>)> {
     assert!(files.len() > 30, "{files:?}");
     let named = |path: PathBuf| {
         let text = std::fs::read_to_string(&path).expect("source");
-        let code = text.lines().map(|line| line.split("//").next().unwrap_or("").to_string()).collect();
-        (path.strip_prefix(&root).expect("below src").to_string_lossy().into_owned(), code)
+        (path.strip_prefix(&root).expect("below src").to_string_lossy().into_owned(), text)
     };
     files.into_iter().map(named).collect()
 }
@@ -179,4 +184,25 @@ fn nothing_panics_on_purpose() {
 fn no_semaphore_is_ever_set() {
     let found = lines_with(|path| !is_test(path), &["SETVAL", "SETALL"]);
     assert!(found.is_empty(), "{found:#?}");
+}
+
+/// An ordering that is not Relaxed says with which others it goes; the design says how.
+#[test]
+fn every_pair_of_orderings_is_in_the_design() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/design.md");
+    let design = std::fs::read_to_string(path).expect("design.md");
+    let head = "| SYNC | release side | acquire side |\n|---|---|---|\n";
+    let (_, table) = design.split_once(head).expect("the table");
+    let rows = table.lines().map_while(|row| row.strip_prefix('|')?.split('|').next());
+    let mut known: Vec<&str> = rows.flat_map(|names| names.split(',')).map(str::trim).collect();
+    let sources = texts();
+    let mut used: Vec<&str> = Vec::new();
+    for (path, text) in sources.iter().filter(|(path, _)| !is_test(path)) {
+        for name in text.split("SYNC(").skip(1).filter_map(|rest| rest.split(')').next()) {
+            assert!(known.contains(&name), "SYNC({name}) of src/{path} is not in docs/design.md: {known:?}");
+            used.push(name);
+        }
+    }
+    known.retain(|name| !used.contains(name));
+    assert!(known.is_empty(), "nothing is marked with {known:?}");
 }

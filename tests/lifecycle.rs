@@ -1,20 +1,17 @@
-//! Generations of a channel: everybody killed and others come; removal under the feet of those who use it; two creators
-//! at the same instant; what the dead held is delivered again.
+//! Generations of a channel: everybody killed and others come; what the dead held is delivered again.
 
 mod common;
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use common::child::{self, Child};
+use common::child;
 use common::puppet::{LEAVES, Leave, Puppet};
-use common::{KINDS, Name, asleep, eventually, options, small, sys, within};
-use semring::segment::{Key, Mapping, Segment, SegmentOptions};
-use semring::{Error, Kind, Producer, RecvError, RecvTimeoutError, SendError, WhenNoConsumer};
+use common::{KINDS, Name, asleep, options, small};
+use semring::{Error, Kind, RecvTimeoutError, WhenNoConsumer};
 
 #[test]
 fn child_entry() {
-    child::entry(&[("race", race), ("storm", storm)]);
+    child::entry(&[]);
 }
 
 const BRIEF: Duration = Duration::from_millis(20);
@@ -264,125 +261,6 @@ fn a_dead_producers_grant_holds_up_nobody() {
     }
 }
 
-/// Removed with a message in it and nobody asleep: "removed" was said once, and then messages went on.
-#[test]
-fn removal_is_final() {
-    for kind in KINDS {
-        let name = Name::new("final");
-        let mut producer = small(kind, 1024).producer(&name).expect("producer");
-        let mut consumer = options().consumer(&name).expect("consumer");
-        producer.send(b"lost with the channel").expect("send");
-        producer.channel().remove().expect("remove");
-        within("either", move || {
-            for _ in 0..3 {
-                assert_eq!(consumer.recv(), Err(RecvError::Failed(Error::Removed)));
-                assert_eq!(producer.send(b"1"), Err(SendError::Failed((), Error::Removed)));
-                assert!(producer.reserve(1).is_err() && consumer.lease().is_err());
-            }
-        });
-    }
-}
-
-#[test]
-fn removal_wakes_and_ends_everybody() {
-    for kind in KINDS {
-        let name = Name::new("remove");
-        let mut producer = Puppet::with(&format!("producer {name} kind={kind} capacity=2 size=16"));
-        let mut consumer = Puppet::with(&format!("consumer {name}"));
-        let channel = name.channel();
-        consumer.tell("recv");
-        asleep(&name, consumer.pid());
-        channel.clone().remove().expect("remove");
-        consumer.then("err Failed(Removed)");
-        // For good: also when there is room, and when a message was left.
-        (0..3).for_each(|_| producer.expect("send 1", "err Failed(.., Removed)"));
-        (0..3).for_each(|_| consumer.expect("recv", "err Failed(Removed)"));
-        assert!(name.is_absent());
-        assert_eq!(channel.status().err(), Some(Error::Removed));
-        assert_eq!(channel.producer().err(), Some(Error::Removed));
-        assert_eq!(channel.clone().remove_if_unused(), Ok(true));
-        assert_eq!(channel.remove(), Err(Error::Removed));
-        // The name is free: the handles of the old channel do not touch the new one.
-        let mut next = Puppet::with(&format!("producer {name} kind={kind} capacity=2 size=16"));
-        next.expect("send_range 0 2", "ok");
-        producer.expect("drop", "ok");
-        consumer.expect("drop", "ok");
-        next.tell("send 2");
-        asleep(&name, next.pid());
-        assert_eq!(name.channel().status().map(|s| (s.producers, s.consumers, s.len)), Ok((1, 0, 2)));
-        name.channel().remove().expect("remove");
-        next.then("err Failed(.., Removed)");
-    }
-}
-
-/// What `ipcrm -s` or systemd-logind's RemoveIPC does.
-#[test]
-fn the_set_is_removed_behind_our_back() {
-    for kind in KINDS {
-        let name = Name::new("set-removed");
-        let mut producer = small(kind, 2).message_size(16).producer(&name).expect("producer");
-        let mut consumer = Puppet::with(&format!("consumer {name}"));
-        consumer.tell("recv");
-        asleep(&name, consumer.pid());
-        sys::remove_set(Key::from(&name).set_key().expect("key"));
-        consumer.then("err Failed(Removed)");
-        let send = move || (0..3).map(|_| (0..3).find_map(|_| producer.send(b"1").err())).collect::<Vec<_>>();
-        assert_eq!(within("send", send), [0; 3].map(|_| Some(SendError::Failed((), Error::Removed))));
-        // The segment without its set is an orphan: the next opener replaces it.
-        assert!(name.segment().is_some() && name.set().is_none());
-        assert!(matches!(options().existing().producer(&name), Err(Error::NotFound { .. })));
-        let mut fresh = Puppet::with(&format!("producer {name} kind={kind} capacity=8"));
-        fresh.expect("send_range 0 5", "ok");
-        assert_eq!((name.channel().capacity(), name.channel().len()), (8, 5));
-    }
-}
-
-/// What `ipcrm -m` does: those who have it attached go on, the next opener starts a new channel and tells them.
-#[test]
-fn the_segment_is_removed_behind_our_back() {
-    for kind in KINDS {
-        let name = Name::new("segment-removed");
-        let mut producer = Puppet::with(&format!("producer {name} kind={kind} capacity=2 size=16"));
-        let mut consumer = Puppet::with(&format!("consumer {name}"));
-        consumer.tell("recv");
-        asleep(&name, consumer.pid());
-        sys::remove_segment(Key::from(&name).segment_key().expect("key"));
-        producer.expect("send 1", "ok");
-        consumer.then("got 1 0 1");
-        consumer.tell("recv");
-        consumer.is_silent();
-        let mut fresh = Puppet::with(&format!("producer {name} kind={kind} capacity=8"));
-        consumer.then("err Failed(Removed)");
-        fresh.expect("send new", "ok");
-        consumer.expect("drop", "ok");
-        consumer.expect(&format!("consumer {name} capacity=8"), "ok");
-        consumer.expect("recv", "got new 0 1");
-    }
-}
-
-#[test]
-fn remove_if_unused_spares_what_is_in_use() {
-    for kind in KINDS {
-        let name = Name::new("unused");
-        let channel = small(kind, 2).create(&name).expect("create");
-        let mut producer = channel.producer().expect("producer");
-        assert_eq!(channel.clone().remove_if_unused(), Ok(false), "a producer");
-        producer.send(b"1").expect("send");
-        drop(producer);
-        assert_eq!(channel.clone().remove_if_unused(), Ok(false), "a message");
-        let mut consumer = Puppet::with(&format!("consumer {name}"));
-        consumer.expect("lease", "leased 1 0 1");
-        consumer.kill();
-        assert_eq!(channel.clone().remove_if_unused(), Ok(false), "a message to be delivered again");
-        let mut heir = channel.consumer().expect("consumer");
-        assert_eq!(heir.recv().expect("recv").attempt, 2);
-        assert_eq!(channel.clone().remove_if_unused(), Ok(false), "a consumer");
-        drop(heir);
-        assert_eq!(channel.remove_if_unused(), Ok(true));
-        assert!(name.is_absent());
-    }
-}
-
 /// A lock that is held for too long is an error that names its holder; the kernel takes it from one that dies.
 #[test]
 fn a_lock_that_is_held() {
@@ -444,111 +322,4 @@ fn a_thread_that_ends_is_no_death() {
         assert_eq!(&*consumer.recv().expect("recv"), b"1");
         assert_eq!(consumer.recv_timeout(BRIEF), Err(RecvTimeoutError::Timeout));
     }
-}
-
-/// Words of a private segment by which children meet.
-struct Meeting(Mapping);
-
-impl Meeting {
-    fn new() -> (Self, String) {
-        let segment = SegmentOptions::new().size(4096).create(Key::Private).expect("create");
-        let (mapping, id) = (segment.attach().expect("attach"), segment.id());
-        segment.remove().expect("remove");
-        (Self(mapping), id.to_string())
-    }
-
-    fn of(id: &str) -> Self {
-        Self(Segment::from_id(id.parse().expect("id")).expect("segment").attach().expect("attach"))
-    }
-
-    /// Waits until so many have come `round` times: they leave within a microsecond of each other.
-    fn meet(&self, round: u64, of: u64) {
-        let word = self.0.word(0).expect("word");
-        word.fetch_add(1, Ordering::AcqRel);
-        while word.load(Ordering::Acquire) < (round + 1) * of {
-            std::thread::yield_now();
-        }
-    }
-}
-
-const ROUNDS: u64 = 1000;
-
-/// One of two processes that open the same fresh names at the same instant.
-fn race(arguments: &[&str]) {
-    let [name, meeting, role] = arguments else { panic!("{arguments:?}") };
-    let meeting = Meeting::of(meeting);
-    for round in 0..ROUNDS {
-        let name = format!("{name}-{round}");
-        let kind = KINDS[round as usize % 2];
-        let options = options().kind(kind).capacity(2).message_size(16).participants(2);
-        meeting.meet(2 * round, 2);
-        if *role == "producer" {
-            let mut producer = options.producer(&name).unwrap_or_else(|e| panic!("round {round}: {e}"));
-            (0..4).for_each(|i: u64| producer.send(&(round + i).to_le_bytes()).expect("send"));
-            drop(producer);
-            meeting.meet(2 * round + 1, 2);
-        } else {
-            let mut consumer = options.consumer(&name).unwrap_or_else(|e| panic!("round {round}: {e}"));
-            for i in 0..4 {
-                let message = consumer.recv().unwrap_or_else(|e| panic!("round {round}: {e}"));
-                assert_eq!(message.data, (round + i).to_le_bytes());
-            }
-            assert_eq!(consumer.recv(), Err(RecvError::Disconnected));
-            meeting.meet(2 * round + 1, 2);
-            let channel = consumer.channel();
-            let status = channel.status().expect("status");
-            assert_eq!((status.sent, status.received), (4, 4), "one channel, not two");
-            channel.remove().expect("remove");
-        }
-    }
-}
-
-#[test]
-fn two_creators_race_a_thousand_times() {
-    let name = Name::new("race");
-    let (_meeting, id) = Meeting::new();
-    let mut racers = ["producer", "consumer"].map(|role| Child::start("race", &[&name, &id, role]));
-    racers.iter_mut().for_each(|r| assert!(r.end().success()));
-    let left = semring::segment::list().expect("list");
-    for round in 0..ROUNDS {
-        let key = Key::from(format!("{}-{round}", &*name));
-        assert_eq!(sys::find_set(key.set_key().expect("key")), None);
-        let key = key.segment_key().expect("key");
-        assert!(left.iter().all(|s| s.key != Key::Number(key)));
-    }
-}
-
-/// One of several processes that open, use and remove the same name all the time.
-fn storm(arguments: &[&str]) {
-    let [name, meeting] = arguments else { panic!("{arguments:?}") };
-    let meeting = Meeting::of(meeting);
-    let options = small(Kind::Mpmc, 4).participants(8);
-    meeting.meet(0, 3);
-    for _ in 0..400 {
-        let gone = |e: &Error| *e == Error::Removed;
-        let used = options.producer(*name).and_then(|mut producer: Producer| {
-            match producer.try_send(b"1") {
-                Err(semring::TrySendError::Failed(_, e)) if !gone(&e) => return Err(e),
-                _ => {}
-            }
-            producer.channel().remove()
-        });
-        if let Err(e) = used {
-            assert!(gone(&e), "{e}");
-        }
-    }
-}
-
-#[test]
-fn creators_and_removers_storm() {
-    let name = Name::new("storm");
-    let (_meeting, id) = Meeting::new();
-    let mut children = [0; 3].map(|_| Child::start("storm", &[&name, &id]));
-    children.iter_mut().for_each(|c| assert!(c.end().success()));
-    // Whatever is left is whole.
-    match options().open(&name) {
-        Ok(channel) => channel.remove().expect("remove"),
-        Err(e) => assert!(matches!(e, Error::NotFound { .. }), "{e}"),
-    }
-    eventually("nothing is left", || name.is_absent());
 }

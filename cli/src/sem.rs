@@ -32,8 +32,16 @@ pub(crate) struct Sem {
 #[derive(Subcommand)]
 enum Action {
     /// Take: wait until the semaphore is high enough, and subtract
+    #[command(after_help = "\
+Examples:
+  semring sem slots p
+  semring sem slots p --by 2 --timeout 5 || echo 'not two free'")]
     P(Step),
     /// Give: add, and wake whoever can go on
+    #[command(after_help = "\
+Examples:
+  semring sem slots v
+  semring sem slots v --index 1 --by 4")]
     V {
         /// Which semaphore of the set
         #[arg(long, short, default_value_t = 0)]
@@ -43,14 +51,25 @@ enum Action {
         by: u16,
     },
     /// Wait until the semaphore is 0
+    #[command(after_help = "\
+Examples:
+  semring sem running zero --timeout 60 && echo 'all done'")]
     Zero(Zero),
     /// Print the values, one a line
+    #[command(after_help = "\
+Examples:
+  semring sem slots value
+  semring sem slots value --index 0 --json | jq .values[0]")]
     Value {
         /// Only this semaphore of the set
         #[arg(long, short)]
         index: Option<usize>,
     },
     /// Make the set; fails if it exists
+    #[command(after_help = "\
+Examples:
+  semring sem slots create --value 4
+  semring sem shared create --semaphores 3 --mode 660")]
     Create {
         /// How many semaphores
         #[arg(long, value_name = "NUMBER", default_value_t = 1)]
@@ -63,6 +82,9 @@ enum Action {
         mode: u32,
     },
     /// Remove the set; whoever waits on it gets an error
+    #[command(after_help = "\
+Examples:
+  semring sem slots remove")]
     Remove,
 }
 

@@ -1,5 +1,5 @@
 //! Every command, used wrongly or with nowhere to write: a sentence on standard error, a status that is not 0, nothing
-//! left behind, and no panic. `transfer.rs` has the same for the data that `send` and `recv` move.
+//! left behind, and no panic. `transfer_ends.rs` has the same for the data that `send` and `recv` move.
 
 mod common;
 

@@ -38,9 +38,15 @@ fn every_command_has_examples_knows_json_and_is_in_the_readme() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
     let commands = commands();
     assert!(commands.len() >= 15, "{commands:?}");
+    let helps = |words: &[&str]| {
+        let help = text(run(semring(words.iter().copied().chain(["--help"]))));
+        assert!(help.contains("Examples:") && help.contains("--json"), "{words:?}");
+    };
+    for action in ["p", "v", "zero", "value", "create", "remove"] {
+        helps(&["sem", "name", action]);
+    }
     for command in commands {
-        let help = String::from_utf8(run(semring([command.as_str(), "--help"])).ok().stdout).unwrap();
-        assert!(help.contains("Examples:") && help.contains("--json"), "{command}");
+        helps(&[&command]);
         let row = readme
             .lines()
             .find(|line| line.starts_with('|') && line.contains(&format!("`semring {command}")));

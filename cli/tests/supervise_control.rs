@@ -58,44 +58,6 @@ fn dependencies_wait_for_readiness_and_end_last() {
 }
 
 #[test]
-fn the_supervisor_tells_its_own() {
-    let mut set = Supervised::new(&service(
-        "a",
-        "ulimit -n > files; env > environment; exec sleep 1000",
-        "env = { WHO = 'me' }",
-    ));
-    let socket = UnixDatagram::bind(set.directory.join("notify")).unwrap();
-    socket.set_read_timeout(Some(LIMIT)).unwrap();
-    let mut command = set.command();
-    let child =
-        command.env("NOTIFY_SOCKET", set.directory.join("notify")).env("WATCHDOG_USEC", "100000").spawn();
-    set.adopt(child.unwrap());
-    let next = || {
-        let mut buffer = [0; 100];
-        let length = socket.recv(&mut buffer).unwrap();
-        String::from_utf8_lossy(&buffer[..length]).into_owned()
-    };
-    let mut heard = Vec::new();
-    while heard.iter().filter(|text| *text == "WATCHDOG=1").count() < 3 {
-        heard.push(next());
-    }
-    assert!(heard.iter().any(|text| text == "READY=1"), "{heard:?}");
-    set.until_run("a", 1);
-    set.until("its environment", || set.read("environment").contains("WHO=me\n"));
-    let environment = set.read("environment");
-    assert!(
-        !environment.contains("NOTIFY_SOCKET") && !environment.contains("WATCHDOG_USEC"),
-        "{environment}"
-    );
-    assert!(environment.contains("SEMRING_SERVICE=a\n"));
-    // What the supervisor has raised for itself is not for its services.
-    let (soft, _) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).unwrap();
-    assert_eq!(set.read("files").trim(), soft.to_string());
-    set.end();
-    while next() != "STOPPING=1" {}
-}
-
-#[test]
 fn jobs_run_at_their_times_and_one_at_a_time() {
     let mut set = Supervised::new(&format!(
         "{}{}",
@@ -210,13 +172,25 @@ fn a_service_runs_as_its_user() {
         return eprintln!("skipped: only root can run services as others");
     }
     let mut set = Supervised::new(
-        "[service.a]\ncommand = 'id -un; id -G; pwd'\nuser = 'nobody'\nrestart = 'never'\nlog = 'log'\ndirectory = '/'\n",
+        "[service.a]\ncommand = 'id -un; id -G; pwd; env; echo by its name > /dev/stdout'\nuser = 'nobody'\nrestart = 'never'\nlog = 'log'\ndirectory = '/'\n\
+         env = { LOGNAME = 'as configured' }\n",
     );
-    set.supervise();
-    set.until("its output", || set.read("log").lines().count() == 3);
+    let mut command = set.command();
+    let child = command.env("SHELL", "/bin/sh").env("HOME", "/root").spawn();
+    set.adopt(child.unwrap());
+    set.until("its output", || set.read("log").ends_with("by its name\n"));
     let text = set.read("log");
-    assert!(text.starts_with("nobody\n") && text.ends_with("\n/\n"), "{text}");
-    assert_ne!(text.lines().nth(1), Some("0"));
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!((lines[0], lines[2]), ("nobody", "/"), "{text}");
+    // What the group database says of it, and nothing of the supervisor's.
+    let groups = std::process::Command::new("id").args(["-G", "nobody"]).output().unwrap().stdout;
+    assert_eq!(lines[1].as_bytes(), groups.trim_ascii_end(), "{text}");
+    let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+    for variable in ["USER=nobody", "LOGNAME=as configured", &format!("HOME={}", nobody.dir.display())] {
+        assert!(lines.contains(&variable), "{variable}\n{text}");
+    }
+    let may_login = !nobody.shell.ends_with("nologin") && !nobody.shell.ends_with("false");
+    assert_eq!(lines.iter().any(|line| line.starts_with("SHELL=")), may_login, "{text}");
     set.end();
 }
 
@@ -262,35 +236,6 @@ fn in_the_background() {
     set.reap();
 }
 
-/// Services keep the address that they were given: whoever supervises hears them.
-#[test]
-fn a_successor_hears_what_services_say() {
-    let tells = "notify = true\nready = '1000s'\nsilence = '1000s'";
-    let mut set = Supervised::new(&service("a", "echo $NOTIFY_SOCKET > socket; exec sleep 1000", tells));
-    set.supervise();
-    set.until_run("a", 1);
-    for _ in 0..5 {
-        set.supervise();
-        let board = set.board().unwrap();
-        set.until("a standby", || board.standbys() == Ok(1));
-        signal(board.keeper().unwrap().unwrap(), SIGKILL);
-        set.until("the standby takes over", || board.standbys() == Ok(0));
-        set.until("its address", || set.read("socket").ends_with('\n'));
-        let name = set.read("socket");
-        let address = SocketAddr::from_abstract_name(name.trim().strip_prefix('@').unwrap()).unwrap();
-        let before = set.find("a").unwrap();
-        let socket = UnixDatagram::unbound().unwrap();
-        set.until("a beat", || {
-            let _ = socket.send_to_addr(b"WATCHDOG=1", &address);
-            set.find("a").unwrap().silent_for < before.silent_for
-        });
-    }
-    assert_eq!(set.runs("a").len(), 1, "{}", set.read("events"));
-    assert!(!set.read("events").contains("cannot be heard"), "{}", set.read("events"));
-    set.reap();
-    set.end();
-}
-
 #[test]
 fn a_check_names_the_services_in_their_order() {
     let set =
@@ -310,8 +255,12 @@ fn a_check_names_the_services_in_their_order() {
 #[test]
 fn who_is_asked_for_and_cannot_be_prepared_keeps_nobody_busy() {
     let mut set = Supervised::new(&service("a", SLEEP, "log = 'a.log'"));
-    set.write("a.log.pipe", "");
     set.supervise();
+    set.until_run("a", 1);
+    let fifo = set.fifo("a.log").unwrap();
+    std::fs::remove_file(&fifo).unwrap();
+    std::fs::write(&fifo, "").unwrap();
+    signal(set.alive("a").unwrap(), SIGKILL);
     set.until_said("is no FIFO");
     set.tell("restart", "a").fails(1, "could not be");
     set.end();
@@ -336,8 +285,34 @@ fn a_fifo_that_is_taken_away_stops_nobody() {
     let mut set = Supervised::new(&service("a", SLEEP, "log = 'a.log'\nbackoff = '10ms'"));
     set.supervise();
     set.until_run("a", 1);
-    std::fs::remove_file(set.directory.join("a.log.pipe")).unwrap();
+    std::fs::remove_file(set.fifo("a.log").unwrap()).unwrap();
     signal(set.alive("a").unwrap(), SIGKILL);
     set.until_run("a", 2);
     set.end();
+}
+
+/// `stop` took the first that it found.
+#[test]
+fn a_name_on_two_boards_is_asked_for() {
+    if !alone() {
+        return; // the board of that name might be somebody's
+    }
+    let directory = Supervised::new("");
+    directory.write("both.toml", "name = 'services'\n[service.twice]\ncommand = ['sleep', '100']\n");
+    let config = directory.directory.join("both.toml");
+    let both = [
+        semring(["supervise", "--config", config.to_str().unwrap()]),
+        semring(["supervise", "--name", "twice", "--", "sleep", "100"]),
+    ]
+    .map(Running::start);
+    let tell = |action: &str, board: &str| run(semring(["supervise", action, "twice", "--board", board]));
+    for board in ["services", "twice"] {
+        assert!(within(LIMIT, || tell("start", board).status.success()));
+    }
+    run(semring(["supervise", "stop", "twice"])).fails(1, "say --board services or twice");
+    tell("stop", "services").ok();
+    for supervisor in both {
+        supervisor.signal(SIGTERM);
+        supervisor.end().ok();
+    }
 }

@@ -149,6 +149,13 @@ mod steps {
         Some((child, pid))
     }
 
+    /// The process or thread that it has made, stopped.
+    fn born(pid: Pid) -> Pid {
+        let child = Pid::from_raw(ptrace::getevent(pid).unwrap() as i32);
+        waitpid(child, Some(WaitPidFlag::__WALL)).unwrap();
+        child
+    }
+
     /// Lets it go to the next begin or end of a call. The child that it forks is let go, or returned.
     fn step(pid: Pid, want_child: bool) -> Result<Option<Pid>, WaitStatus> {
         let mut pass = None;
@@ -156,10 +163,11 @@ mod steps {
             ptrace::syscall(pid, pass.take()).unwrap();
             match waitpid(pid, None).unwrap() {
                 WaitStatus::PtraceSyscall(_) => return Ok(None),
-                WaitStatus::PtraceEvent(..) => {
-                    let child = Pid::from_raw(ptrace::getevent(pid).unwrap() as i32);
-                    waitpid(child, Some(WaitPidFlag::__WALL)).unwrap();
-                    if want_child {
+                WaitStatus::PtraceEvent(_, _, event) => {
+                    // The other one is the supervisor's second thread, which only sleeps.
+                    let wanted = want_child && event == nix::libc::PTRACE_EVENT_FORK;
+                    let child = born(pid);
+                    if wanted {
                         return Ok(Some(child));
                     }
                     ptrace::detach(child, None).unwrap();
@@ -170,20 +178,29 @@ mod steps {
         }
     }
 
-    /// Some instructions more; no further than the next thing that happens.
+    /// Some instructions more; no further than the next thing that happens, and not into a sleep without end.
     fn instructions(pid: Pid, count: u64) {
+        const SYSCALL: i64 = 0x050f;
         for _ in 0..count {
-            ptrace::step(pid, None).unwrap();
-            if !matches!(waitpid(pid, None), Ok(WaitStatus::Stopped(_, Signal::SIGTRAP))) {
+            let registers = ptrace::getregs(pid).unwrap();
+            let next = ptrace::read(pid, registers.rip as ptrace::AddressType).unwrap_or(0) & 0xffff;
+            if sleeps(pid) || next == SYSCALL && registers.rax == POLL && (registers.rdx as i32) < 0 {
                 return;
+            }
+            ptrace::step(pid, None).unwrap();
+            match waitpid(pid, None) {
+                Ok(WaitStatus::Stopped(_, Signal::SIGTRAP)) => {}
+                // Nobody would wait for it.
+                Ok(WaitStatus::PtraceEvent(..)) => return ptrace::detach(born(pid), None).unwrap(),
+                _ => return,
             }
         }
     }
 
-    /// Has it gone to sleep, with everything started? Only its board makes it look again then, every ten seconds.
+    /// Has it gone to sleep, with everything started?
     fn sleeps(pid: Pid) -> bool {
         let registers = ptrace::getregs(pid).unwrap();
-        registers.orig_rax == POLL && !(0..9_000).contains(&(registers.rdx as i32))
+        registers.orig_rax == POLL && (registers.rdx as i32) < 0
     }
 
     /// Kills the supervisor at each step of its start; the next one finds one service, or starts one.
@@ -209,7 +226,11 @@ mod steps {
         while at < steps {
             let mut set = Supervised::new(&service("a", SLEEP, ""));
             let (mut child, pid) = traced(&set).unwrap();
+            // The last ones vary: it looks at all processes that there are.
             for _ in 0..at {
+                if sleeps(pid) {
+                    break;
+                }
                 step(pid, false).unwrap();
             }
             instructions(pid, dice.below(300));

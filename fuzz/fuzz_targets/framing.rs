@@ -5,7 +5,8 @@ use std::num::NonZeroUsize;
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use semring_cli::framing::{Defect, Framing, Splitter};
+use semring_cli::framing::pieces::split;
+use semring_cli::framing::{Defect, Framing};
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
 enum Cut {
@@ -25,25 +26,6 @@ struct Input<'a> {
     /// The stream several times over, so that it exceeds the splitter's buffer now and then.
     repeat: u8,
     stream: &'a [u8],
-}
-
-fn split(framing: Framing, max: usize, stream: &[u8], reads: &[usize]) -> (Vec<Vec<u8>>, Result<(), Defect>) {
-    let mut splitter = Splitter::new(framing, max);
-    let (mut messages, mut found, mut rest) = (Vec::new(), Vec::new(), stream);
-    for read in reads.iter().cycle() {
-        let space = splitter.space();
-        assert!(!space.is_empty(), "no space to read to");
-        let n = rest.len().min(*read).min(space.len());
-        space[..n].copy_from_slice(&rest[..n]);
-        rest = &rest[n..];
-        splitter.filled(n);
-        let verdict = splitter.messages(&mut found);
-        messages.extend(found.iter().map(|m| splitter.get(m).to_vec()));
-        if verdict.is_err() || n == 0 {
-            return (messages, verdict);
-        }
-    }
-    unreachable!("there is at least one read")
 }
 
 fuzz_target!(|input: Input<'_>| {
@@ -81,8 +63,11 @@ fuzz_target!(|input: Input<'_>| {
     }
     // A read of a few bytes of a long stream takes long and finds nothing that a short stream does not.
     let least = 1 + stream.len() / 2000;
-    let mut reads: Vec<usize> =
-        input.reads.iter().map(|&r| if r & 1 == 0 { (r >> 1) % 64 } else { (r >> 1) % 400_000 } as usize).collect();
+    let mut reads: Vec<usize> = input
+        .reads
+        .iter()
+        .map(|&r| if r & 1 == 0 { (r >> 1) % 64 } else { (r >> 1) % 400_000 } as usize)
+        .collect();
     reads.iter_mut().for_each(|r| *r = (*r).max(least));
     if reads.is_empty() {
         reads.push(least);

@@ -244,13 +244,20 @@ fn run(input: Input) -> Corpus {
     if input.typed {
         drop(creating.typed_producer::<u64>(&*name, "u64").expect("a fresh name"));
     }
-    let channel = if input.typed { creating.open(&*name) } else { creating.create(&*name) }.expect("a fresh name");
+    let channel =
+        if input.typed { creating.open(&*name) } else { creating.create(&*name) }.expect("a fresh name");
     let status = channel.status().expect("a fresh channel");
     let mut objects = Objects(vec![status.segment_id], vec![status.semaphore_id]);
 
     let options = Options::new().existing().lock_timeout(Duration::from_millis(200));
-    let mut world =
-        World { name: &name, options, typed: input.typed_open, channel: Some(channel), producer: None, consumer: None };
+    let mut world = World {
+        name: &name,
+        options,
+        typed: input.typed_open,
+        channel: Some(channel),
+        producer: None,
+        consumer: None,
+    };
     for &op in input.before.iter().filter(|op| !matches!(op, Op::Remove | Op::RemoveIfUnused)).take(16) {
         world.step(op);
     }
@@ -260,7 +267,8 @@ fn run(input: Input) -> Corpus {
         // SAFETY: IPC_RMID takes no buffer.
         unsafe { libc::shmctl(status.segment_id, libc::IPC_RMID, std::ptr::null_mut()) };
         let size = usize::from(bytes % 20_000).max(1);
-        let segment = SegmentOptions::new().size(size).create(Key::Name(name.clone())).expect("the key is free");
+        let segment =
+            SegmentOptions::new().size(size).create(Key::Name(name.clone())).expect("the key is free");
         objects.0.push(segment.id());
         let other = segment.attach().expect("our own segment");
         let mut begin = vec![0; other.len().min(mapping.len())];

@@ -130,6 +130,7 @@ impl Consumer {
                 participant.wait_for(patience, nothing, |p| p.end.claim(p.channel.mem(), want))?
             }
         };
+        participant.spun = false; // of no use to the next call
         participant.chain();
         Ok(claimed)
     }
@@ -247,9 +248,13 @@ impl Consumer {
         patience: impl FnOnce() -> Patience,
         error: fn(Stop) -> E,
     ) -> Result<Message, E> {
-        match self.lease_swiftly() {
+        if let Some(taken) = self.lease_swiftly() {
+            return Ok(self.copy_in_hand(taken.into()));
+        }
+        let patience = patience();
+        match self.lease_later(patience) {
             Some(taken) => Ok(self.copy_in_hand(taken.into())),
-            None => self.recv_message(patience()).map_err(error),
+            None => self.recv_message(patience).map_err(error),
         }
     }
 
@@ -278,9 +283,7 @@ impl Consumer {
                 return Some(taken);
             }
         }
-        let outcome = self.recv_slowly(buffer, patience);
-        self.participant.spun = false; // of no use to the next call
-        match outcome {
+        match self.recv_slowly(buffer, patience) {
             Ok(found) => Some(Taken::new(&found)),
             Err(stop) => {
                 self.stop = Some(stop);
@@ -301,10 +304,20 @@ impl Consumer {
         patience: impl FnOnce() -> Patience,
         error: fn(Stop) -> E,
     ) -> Result<Lease<'_>, E> {
-        match self.lease_swiftly() {
-            Some(taken) => Ok(Lease::new(self, taken.into())),
-            None => self.lease_slowly(patience()).map_err(error),
+        if let Some(taken) = self.lease_swiftly() {
+            return Ok(Lease::new(self, taken.into()));
         }
+        let patience = patience();
+        match self.lease_later(patience) {
+            Some(taken) => Ok(Lease::new(self, taken.into())),
+            None => self.lease_slowly(patience).map_err(error),
+        }
+    }
+
+    /// The swift path once more, after spinning, if that has brought something.
+    #[inline(never)]
+    fn lease_later(&mut self, patience: Patience) -> Option<Taken> {
+        if self.participant.spin_first(patience) { self.lease_swiftly() } else { None }
     }
 
     /// Receives a message, waiting until there is one.

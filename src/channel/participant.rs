@@ -14,7 +14,7 @@ use super::pace::Pace;
 use super::recovery;
 use crate::error::{Error, Result};
 use crate::layout::{record, shared};
-use crate::os;
+use crate::os::{self, process::Generation};
 use crate::park::{self, Look, Poll, Waker};
 use crate::ring::{CRASH_SAFE, Claim, Defect, Index, Nothing, Shared, Side};
 use crate::sync::{Ordering, compiler_fence, fence};
@@ -88,8 +88,11 @@ impl Patience {
 /// A registered participant with its end of the ring.
 pub(crate) struct Participant<E: End> {
     pub(crate) channel: Arc<Attachment>,
-    /// The channel's memory, for the short calls; not longer here than `channel`.
+    /// Of the channel, what every call looks at, without a detour through `channel`: its memory, not longer here than that;
+    /// the process that opened it; and who pays for waking.
     pub(crate) mem: Shared,
+    generation: Generation,
+    fences: bool,
     pub(crate) me: Index,
     pub(crate) end: E,
     /// A claim that a guard has in hand; left behind if the guard is forgotten.
@@ -162,6 +165,8 @@ impl<E: End> Participant<E> {
             me,
             end,
             mem: *channel.mem(),
+            generation: channel.generation(),
+            fences: channel.fences(),
             pending: None,
             met: None,
             cancel: Arc::new(AtomicBool::new(false)),
@@ -199,7 +204,7 @@ impl<E: End> Participant<E> {
         let changes = attachment::changes(&self.mem, E::SIDE.other());
         let changed = changes.load(Ordering::Relaxed) != self.changes; // a hint
         let due = CRASH_SAFE && self.count + 1 >= self.checkup_at;
-        !(changed | due | self.pending.is_some() | !self.channel.is_ours())
+        !changed && !due && self.pending.is_none() && self.generation.is_current()
     }
 
     /// Whether others of our side sleep: whoever takes what they wait for looks whether there is more ([`chain`](Self::chain)).
@@ -293,10 +298,15 @@ impl<E: End> Participant<E> {
         self.cancel.load(std::sync::atomic::Ordering::Acquire)
     }
 
+    #[inline(always)]
+    pub(super) fn publisher(&self) -> Publisher<'_> {
+        Publisher { channel: &self.channel, fences: self.fences }
+    }
+
     /// Wakes sleepers of a side after a publication.
     #[inline]
     pub(crate) fn wake(&mut self, side: Side) {
-        if park::wake(&self.mem, side, self.me, &*self.channel) == park::Woke::Nobody {
+        if park::wake(&self.mem, side, self.me, &self.publisher()) == park::Woke::Nobody {
             self.suspect();
         }
     }
@@ -362,14 +372,20 @@ impl<E: End> Drop for Participant<E> {
     }
 }
 
-impl Waker for Attachment {
+/// Whoever has published something.
+pub(super) struct Publisher<'a> {
+    channel: &'a Attachment,
+    fences: bool,
+}
+
+impl Waker for Publisher<'_> {
     fn post(&self, who: u64) {
-        self.set.post(who);
+        self.channel.set.post(who);
     }
 
-    #[inline]
+    #[inline(always)]
     fn publisher_barrier(&self) {
-        if self.fences() {
+        if self.fences {
             fence(Ordering::SeqCst); // SYNC(sleep-barrier)
         } else {
             compiler_fence(Ordering::SeqCst); // SYNC(sleep-barrier): the sleeper's membarrier does the rest

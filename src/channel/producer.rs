@@ -46,10 +46,10 @@ pub struct Producer {
     _not_sync: std::marker::PhantomData<std::cell::Cell<()>>,
 }
 
-/// A batch that was not sent whole.
+/// A batch of messages, or a bulk of values, that was not sent whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SendBatchError {
-    /// How many messages were sent, from the first.
+    /// How many messages (of a bulk: values) were sent, from the first.
     pub sent: usize,
     /// Why the next one was not.
     pub error: SendError,
@@ -57,7 +57,7 @@ pub struct SendBatchError {
 
 impl std::fmt::Display for SendBatchError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} (after {} messages of the batch)", self.error, self.sent)
+        write!(f, "{} ({} of the batch were sent)", self.error, self.sent)
     }
 }
 
@@ -152,6 +152,7 @@ impl Producer {
                 participant.wait_for(patience, nothing, |p| p.end.claim(p.channel.mem(), want))?
             }
         };
+        participant.spun = false; // of no use to the next call
         participant.chain();
         Ok(claimed)
     }
@@ -176,7 +177,7 @@ impl Producer {
     }
 
     #[inline]
-    fn send_with<E>(
+    pub(super) fn send_with<E>(
         &mut self,
         tag: u32,
         data: &[u8],
@@ -196,9 +197,7 @@ impl Producer {
         if fits && self.participant.spin_first(patience) && self.send_swiftly(tag, data) {
             return Ok(());
         }
-        let outcome = self.send_slowly(tag, data, patience);
-        self.participant.spun = false;
-        outcome
+        self.send_slowly(tag, data, patience)
     }
 
     #[inline]
@@ -211,7 +210,12 @@ impl Producer {
         if self.reserve_swiftly(len) {
             return Ok(Grant::new(self, len));
         }
-        self.reserve_slowly(len, patience()).map_err(error)
+        let patience = patience();
+        let fits = len <= self.message_size();
+        if fits && self.participant.spin_first(patience) && self.reserve_swiftly(len) {
+            return Ok(Grant::new(self, len));
+        }
+        self.reserve_slowly(len, patience).map_err(error)
     }
 
     /// Sends a message, waiting while the channel is full.

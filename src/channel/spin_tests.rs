@@ -40,6 +40,7 @@ fn what_is_wrong_is_said_at_once() {
         );
         (0..SLOTS).for_each(|_| producer.send(b"fills it").expect("room"));
         assert!(accesses(|| assert!(producer.send(&[0; 9]).is_err())) < FEW, "a long message, {kind:?}");
+        assert!(accesses(|| assert!(producer.reserve(9).is_err())) < FEW, "long in place, {kind:?}");
         assert!(
             accesses(|| assert!(producer.try_send(b"no room").is_err())) < FEW,
             "does not wait, {kind:?}"

@@ -1,14 +1,14 @@
 //! What can be seen of a channel from outside, at one moment.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use super::attachment::Attachment;
 use super::header::WhenNoConsumer;
 use super::recovery;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::layout::{record, shared};
-use crate::os;
 use crate::pair::Set as _;
+use crate::pair::header::from_nanos;
 use crate::park;
 use crate::ring::{self, Kind, Side};
 use crate::sync::Ordering;
@@ -150,19 +150,11 @@ impl std::fmt::Display for Role {
     }
 }
 
-fn time(nanos: u64) -> SystemTime {
-    UNIX_EPOCH.checked_add(Duration::from_nanos(nanos)).unwrap_or(UNIX_EPOCH)
-}
-
 /// Reads it all; changes nothing, and takes no lock.
 pub(crate) fn read(channel: &Attachment) -> Result<Status> {
     channel.check_fork()?;
     let snapshot = channel.set.snapshot()?;
-    let set = os::sem::stat(channel.set.id()).map_err(Error::Os)?;
-    let segment = os::shm::stat(channel.segment_id).map_err(|e| match e.errno {
-        libc::EIDRM | libc::EINVAL => Error::Removed,
-        _ => Error::Os(e),
-    })?;
+    let (segment, set) = channel.stats()?;
     let (mem, header) = (channel.mem(), &channel.header);
     let alive = snapshot.alive();
     let participants = recovery::indices(channel)
@@ -176,7 +168,7 @@ pub(crate) fn read(channel: &Attachment) -> Result<Status> {
                 alive: alive & index.bit() != 0,
                 sleeping: park::is_sleeping(mem, index),
                 holds: ring::holds(mem, header.kind, index, side),
-                joined: time(field(record::JOINED)),
+                joined: from_nanos(field(record::JOINED)),
             }
         })
         .collect();

@@ -159,11 +159,11 @@ struct Waiting<'a, E: End> {
 
 impl<E: End> Waker for Waiting<'_, E> {
     fn post(&self, who: u64) {
-        self.participant.channel.post(who);
+        self.participant.publisher().post(who);
     }
 
     fn publisher_barrier(&self) {
-        self.participant.channel.publisher_barrier();
+        self.participant.publisher().publisher_barrier();
     }
 }
 

@@ -178,6 +178,14 @@ impl Board {
         self.remove_locked()
     }
 
+    /// Sleeps until the board is removed; `false` if the time is over. Costs nothing meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Os`] if the kernel refuses to let us wait.
+    pub fn wait_for_removal(&self, timeout: Duration) -> Result<bool> {
+        self.attachment.set.wait_for_removal(Instant::now().checked_add(timeout))
+    }
+
     fn remove_locked(&self) -> Result<()> {
         let Attachment { name, set, segment_id, mapping, .. } = &*self.attachment;
         pair::remove(name, set, *segment_id, || header::mark_dead(mapping))

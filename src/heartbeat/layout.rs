@@ -11,7 +11,7 @@ pub const MAX_PLACES: usize = 1024;
 /// Longest name of a place in bytes.
 pub const MAX_NAME: usize = 64;
 /// Notes of a place.
-pub(crate) const NOTES: usize = 8;
+pub(crate) const NOTES: usize = 9;
 
 /// Byte offsets of the header's words, besides those that all pairs have.
 pub(crate) mod header {
@@ -38,11 +38,14 @@ pub(crate) mod place {
     /// Whose the place is.
     pub(crate) const VERSION: usize = 168;
     pub(crate) const NOTES: usize = 176;
+    /// When the holder's process began: says whose PID is, should its number be used again.
+    pub(crate) const BEGAN: usize = 248;
     /// Length in bytes, then the bytes: the third line.
     pub(crate) const NAME: usize = 256;
 }
 
-const_assert!(place::NOTES + 8 * NOTES <= place::NAME && place::NAME + 8 + MAX_NAME <= place::SIZE);
+const_assert!(place::NOTES + 8 * NOTES <= place::BEGAN && place::BEGAN + 8 <= place::NAME);
+const_assert!(place::NAME + 8 + MAX_NAME <= place::SIZE);
 const_assert!(ENDED + 8 <= place::BASE);
 
 /// Bytes of a board's segment.

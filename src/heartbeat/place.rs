@@ -10,8 +10,8 @@ use super::layout::place as at;
 use super::member::{Member, Signs};
 use super::record::{Kind, Record};
 use crate::error::{Error, Result};
-use crate::os::clock;
 use crate::os::process::pid;
+use crate::os::{clock, start_time};
 use crate::pair::header::from_nanos;
 
 /// Above the pid: the lease was claimed for the program that is executed next, not by a [`Heart`](super::Heart).
@@ -78,6 +78,7 @@ impl Place {
         record.store(at::SINCE, now);
         record.store(at::RAN, clock::unix_nanos());
         record.store(at::STARTS, record.load(at::STARTS).wrapping_add(1));
+        record.store(at::BEGAN, start_time::own());
         // Last: from here on the words above are this process's.
         record.store(at::PID, how | u64::from(pid().unsigned_abs()));
         Ok(())
@@ -119,6 +120,26 @@ impl Place {
         self.attachment.set.holder(self.index)
     }
 
+    /// Is `pid` the process that claimed the place, and not another one that got its number since? To be asked with a pidfd
+    /// of it open, which then is the holder's.
+    ///
+    /// A lease can outlive the process that claimed it: in a process with which that shares its semaphore undo (clone(2),
+    /// `CLONE_SYSVSEM` without `CLONE_THREAD`). The kernel goes on to name the one that is gone, and its number may be given
+    /// to somebody else. So the time when the claimant began (proc_pid_stat(5), field 22) is written down with the claim.
+    ///
+    /// # Errors
+    /// [`Error::Removed`].
+    pub fn is_holder(&self, pid: i32) -> Result<bool> {
+        if self.holder()? != Some(pid) {
+            return Ok(false);
+        }
+        let record = self.record();
+        // Before PID is written the claimant has executed nothing yet: it lives, and shares its undo with nobody.
+        let is_written = record.load(at::PID) as u32 as i32 == pid;
+        let began = record.load(at::BEGAN);
+        Ok(!is_written || began == 0 || began == start_time::of(pid))
+    }
+
     /// Does anybody hold it? The kernel's word.
     ///
     /// # Errors
@@ -140,7 +161,7 @@ impl Place {
         Some(self.record().load(at::RAN)).filter(|&ran| ran != 0).map(from_nanos)
     }
 
-    /// A word that its keeper keeps here, so that a successor finds it: 0 at first. There are eight.
+    /// A word that its keeper keeps here, so that a successor finds it: 0 at first. There are nine.
     pub fn note(&self, note: usize) -> u64 {
         self.record().note(note)
     }

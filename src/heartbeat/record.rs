@@ -95,7 +95,7 @@ impl<'a> Record<'a> {
         fence(Ordering::Release); // SYNC(place): no store below is seen before WRITING
         self.mapping.write(layout::word(self.index, at::NAME) + 8, name.as_bytes())?;
         self.store(at::NAME, name.len() as u64);
-        for word in [at::BEAT, at::PID, at::SILENCE, at::SINCE, at::RAN, at::STARTS] {
+        for word in [at::BEAT, at::PID, at::BEGAN, at::SILENCE, at::SINCE, at::RAN, at::STARTS] {
             self.store(word, 0);
         }
         (0..NOTES).for_each(|note| self.set_note(note, 0));

@@ -14,10 +14,10 @@ use std::time::Instant;
 use libc::{EAGAIN, EALREADY};
 
 use super::layout::MAX_PLACES;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::os;
 use crate::os::sem::{NOWAIT, UNDO, Waited, sembuf};
-use crate::pair::{self, Held, Set as _, Stage, Stages, lost};
+use crate::pair::{self, Held, IDENT, Set as _, Stages, lost};
 
 const LOCK: u16 = 1;
 const KEEPER: u16 = 2;
@@ -36,6 +36,7 @@ impl pair::Set for Set {
     const STAGES: Stages = Stages::BOARD;
 
     fn verify(id: i32, name: &str, trusted: impl Fn(u32) -> bool) -> Result<Self> {
+        let oddity = |values: &[u16]| pair::oddity_of_flags(Self::STAGES, "a lease's", values);
         pair::verify::<MOST>(id, name, trusted, |nsems| nsems > FIXED, oddity).map(|id| Set { id })
     }
 
@@ -118,6 +119,16 @@ impl Set {
         Ok(waited.map_err(lost)? == Waited::Done)
     }
 
+    /// Sleeps until the set is removed, for IDENT is not 0 before; `false` if the deadline passes. Read permission is
+    /// enough.
+    pub(crate) fn wait_for_removal(&self, deadline: Option<Instant>) -> Result<bool> {
+        match os::sem::wait(self.id(), &[sembuf(IDENT, 0, 0)], deadline, &|| false).map_err(lost) {
+            Ok(Waited::TimedOut | Waited::Interrupted) => Ok(false),
+            Ok(Waited::Done) | Err(Error::Removed) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Processes that need it: who lives on it, who keeps it, who waits to.
     pub(crate) fn users(&self) -> Result<u32> {
         let alive = self.leases(MAX_PLACES)?.into_iter().filter(|&alive| alive).count();
@@ -129,18 +140,5 @@ impl Set {
         let mut values = vec![0; self.id.len()];
         os::sem::values(self.id, &mut values).map_err(lost)?;
         Ok(values.iter().skip(FIXED).take(places).map(|&value| value != 0).collect())
-    }
-}
-
-/// What gives a foreign set away; `None` if everything is as one of ours could be.
-fn oddity(values: &[u16]) -> Option<String> {
-    let [ident, rest @ ..] = values else { return Some("too small".into()) };
-    let Some(stage) = Set::STAGES.stage(*ident) else { return Some(Stages::other(*ident)) };
-    let [lock, others @ ..] = rest else { return Some("too small".into()) };
-    let most = u16::from(stage != Stage::New);
-    match others.iter().find(|&&value| value > most) {
-        _ if *lock > 1 => Some(format!("its lock semaphore is {lock}")),
-        Some(value) => Some(format!("a lease's semaphore is {value}")),
-        None => None,
     }
 }

@@ -5,6 +5,7 @@ use super::record::{Kind, Record};
 use super::*;
 use crate::error::Error;
 use crate::os::testing::{become_nobody, fork};
+use crate::pair::Set as _;
 use crate::segment::Key;
 use crate::sync::{AtomicU64, Ordering};
 
@@ -182,6 +183,38 @@ fn one_keeper_and_the_next_when_it_dies() {
     let keeper = own.0.try_keep().expect("keep").expect("free again");
     assert!(keeper.leave().expect("leave"));
     assert_eq!(own.0.members(), Err(Error::Removed));
+}
+
+/// A lease can outlive its claimant, whose number is then somebody else's in time.
+#[test]
+fn a_number_that_is_used_again_is_not_the_holder() {
+    let own = Own::new(1);
+    let heart = own.0.register("a", None).expect("register");
+    let (place, pid) = (own.0.place("a").expect("place").expect("a"), crate::os::process::pid());
+    assert_eq!((place.is_holder(pid), place.is_holder(1)), (Ok(true), Ok(false)));
+    let began = own.word(0, at::BEGAN).fetch_add(1, Ordering::Relaxed);
+    assert_eq!((began, place.is_holder(pid)), (crate::os::start_time::own(), Ok(false)));
+    // What a former holder has left behind says nothing about one that has only just claimed.
+    own.word(0, at::PID).store(1, Ordering::Relaxed);
+    assert_eq!(place.is_holder(pid), Ok(true));
+    drop(heart);
+    assert_eq!(place.is_holder(pid), Ok(false));
+}
+
+#[test]
+fn a_removal_wakes_who_waits_for_it() {
+    let own = Own::new(1);
+    assert_eq!(own.0.wait_for_removal(Duration::ZERO), Ok(false));
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| own.0.wait_for_removal(Duration::from_secs(60)));
+        let asleep = || crate::os::sem::waiting_for_zero(own.0.attachment().set.id(), 0) == Ok(1);
+        while !asleep() && !waiter.is_finished() {
+            std::thread::yield_now();
+        }
+        own.0.remove().expect("remove");
+        assert_eq!(waiter.join().expect("waiter"), Ok(true));
+    });
+    assert_eq!(own.0.wait_for_removal(Duration::MAX), Ok(true), "gone already");
 }
 
 /// Whoever died while naming a place left it in disorder: it is nobody's, and the next one has it.

@@ -15,6 +15,7 @@ pub(crate) mod process;
 pub(crate) mod remedy;
 pub(crate) mod sem;
 pub(crate) mod shm;
+pub(crate) mod start_time;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod user;

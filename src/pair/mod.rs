@@ -41,7 +41,7 @@ pub(crate) use {
     held::Held,
     opening::{Asked, Create, agree, observe, open},
     removing::{removal_denied, remove},
-    set::{Set, lost, verify},
-    stage::{Stage, Stages, stage, stage_at_rest},
+    set::{Set, lost, oddity_of_flags, verify},
+    stage::{IDENT, Stage, Stages, stage, stage_at_rest},
     terms::{Terms, check_type_name, terms_methods},
 };

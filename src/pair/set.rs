@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use libc::{EACCES, EIDRM, EINVAL};
 
-use super::stage::Stages;
+use super::stage::{Stage, Stages};
 use crate::error::{Error, OsError, Result};
 use crate::os;
 use crate::os::sem::SetId;
@@ -80,5 +80,44 @@ pub(crate) fn verify<const N: usize>(
     match values.get(..stat.nsems).and_then(oddity) {
         Some(detail) => Err(foreign(detail)),
         None => Ok(stat.set_id()),
+    }
+}
+
+/// What gives a foreign set away where all behind IDENT and LOCK are 0 or 1, and 0 while it is new. `what` they are, for
+/// people; `None` if everything is as one of that format could be.
+pub(crate) fn oddity_of_flags(stages: Stages, what: &str, values: &[u16]) -> Option<String> {
+    let [ident, lock, flags @ ..] = values else { return Some("too small".into()) };
+    let Some(stage) = stages.stage(*ident) else { return Some(Stages::other(*ident)) };
+    if *lock > 1 {
+        return Some(format!("its lock semaphore is {lock}"));
+    }
+    let most = u16::from(stage != Stage::New);
+    flags.iter().find(|&&value| value > most).map(|value| format!("{what} semaphore is {value}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEW: u16 = 0;
+    const BUILDING: u16 = 0x3d71;
+    const READY: u16 = 0x6ae9;
+
+    #[test]
+    fn sets_of_flags_that_are_not_ours_are_told() {
+        let oddity = |values: &[u16]| oddity_of_flags(Stages::TABLE, "a flag's", values);
+        for fine in [[NEW, 0, 0, 0], [NEW, 1, 0, 0], [BUILDING, 1, 0, 1], [READY, 0, 1, 1]] {
+            assert_eq!(oddity(&fine), None, "{fine:?}");
+        }
+        let odd = [
+            (vec![READY], "too small"),
+            (vec![8, 0, 0], &Stages::other(8)),
+            (vec![READY, 2, 0], "its lock semaphore is 2"),
+            (vec![READY, 0, 0, 2], "a flag's semaphore is 2"),
+            (vec![NEW, 0, 0, 1], "a flag's semaphore is 1"),
+        ];
+        for (values, expected) in odd {
+            assert_eq!(oddity(&values).as_deref(), Some(expected), "{values:?}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use crate::os;
 use crate::os::sem::{NOWAIT, sembuf};
 
 /// The semaphore that says it.
-const IDENT: u16 = 0;
+pub(crate) const IDENT: u16 = 0;
 
 /// How far the pair of set and segment is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

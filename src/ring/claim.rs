@@ -5,6 +5,7 @@
 //! because only a claimer changes such a slot, and a CAS that succeeds proves that there was none.
 
 use super::probe::{self, unless};
+use super::slots::LINE;
 use super::word::{Announcement, Cursor, Owner, Phase, Stamp, ahead};
 use super::{CRASH_SAFE, Claim, Defect, Index, Nothing, Outlook, Shared, Side, clamp_want};
 use crate::layout::{record, shared as at};
@@ -16,6 +17,11 @@ const RACES: u32 = if cfg!(all(test, loom)) { 4 } else { 256 };
 
 /// Binary logarithm of the most pauses between two races.
 const BACK_OFF: u32 = if cfg!(all(test, loom)) { 0 } else { 4 };
+
+/// Slots that a look in a stream is for: sixteen lines of them.
+fn far(shared: &Shared) -> u32 {
+    (16 * LINE / shared.geometry().stride()).clamp(4, 32) as u32
+}
 
 /// One side's end of an MPMC ring: a producer's or a consumer's claims. Which side is in the type, so that nothing
 /// asks for it while it runs.
@@ -36,7 +42,7 @@ impl<const CONSUMES: bool> End<CONSUMES> {
         // SYNC(tail), SYNC(head)
         let cursor = shared.word(cursor_of(Self::SIDE)).load(Ordering::Acquire);
         let position = Cursor::from_bits(cursor).position();
-        End { me, frontier: position, outlook: Outlook::new(shared, 8), end: position, open: 0 }
+        End { me, frontier: position, outlook: Outlook::new(far(shared)), end: position, open: 0 }
     }
 
     /// How many slots from `position` on can be claimed, up to `want`.
@@ -57,27 +63,42 @@ impl<const CONSUMES: bool> End<CONSUMES> {
         let mut len = known;
         while len < end {
             let position = position.wrapping_add(len);
-            let order = match Self::SIDE {
-                // SYNC(free): the last consumer has read what we overwrite.
-                Side::Producers => unless("free not acquired", Ordering::Acquire),
-                // SYNC(ready): we shall see the message.
-                Side::Consumers => unless("ready not acquired", Ordering::Acquire),
-            };
-            let stamp = Stamp::from_bits(shared.stamp(position).load(order));
-            let claimable = match Self::SIDE {
-                Side::Producers => stamp.is(position, Phase::Free),
-                Side::Consumers => stamp.is(position, Phase::Ready) || stamp.is(position, Phase::Void),
-            };
-            if !claimable {
+            if !Self::is_claimable(shared, position) {
                 break;
-            }
-            if Self::SIDE == Side::Consumers {
-                shared.prefetch_to_free(position);
             }
             len += 1;
         }
         self.frontier = position.wrapping_add(len);
+        if len == end && end > known + u64::from(want) {
+            self.ask_for_more(shared, end - known);
+        }
         len.min(u64::from(want)) as u32
+    }
+
+    /// Asks for the lines that the next look in a stream is for, so that they are here by then, and to be written: both sides
+    /// change every slot. Where the other side is not so far yet they are left to it.
+    fn ask_for_more(&self, shared: &Shared, slots: u64) {
+        let last = self.frontier.wrapping_add(slots - 1);
+        if Self::is_claimable(shared, last) {
+            (0..slots).for_each(|i| shared.prefetch_for_write(self.frontier.wrapping_add(i)));
+            shared.prefetch_message(last.wrapping_add(slots));
+        }
+    }
+
+    /// Whether the slot of a position waits for our side.
+    #[inline(always)]
+    fn is_claimable(shared: &Shared, position: u64) -> bool {
+        let order = match Self::SIDE {
+            // SYNC(free): the last consumer has read what we overwrite.
+            Side::Producers => unless("free not acquired", Ordering::Acquire),
+            // SYNC(ready): we shall see the message.
+            Side::Consumers => unless("ready not acquired", Ordering::Acquire),
+        };
+        let stamp = Stamp::from_bits(shared.stamp(position).load(order));
+        match Self::SIDE {
+            Side::Producers => stamp.is(position, Phase::Free),
+            Side::Consumers => stamp.is(position, Phase::Ready) || stamp.is(position, Phase::Void),
+        }
     }
 
     #[inline(always)]

@@ -190,27 +190,22 @@ fn pack_meta(len: u32, tag: u32) -> u64 {
     u64::from(len) | u64::from(tag) << 32
 }
 
-/// How many small slots ahead of the one that it writes a producer asks for.
-const PREFETCH: u64 = 8;
-
 /// How far a claim looks beyond what it needs. Where claim follows claim without a miss, far: loads of many lines
 /// overlap. In a dialogue not at all: the next slot's line is the other side's, and it is about to write to it.
 #[derive(Clone, Copy, Debug)]
 struct Outlook {
     /// Claims since the last miss.
     streak: u32,
-    /// Slots, at least.
+    /// Slots that a look in a stream is for.
     far: u32,
 }
 
 impl Outlook {
-    const FAR: u32 = 64;
     /// Loom's models are too short for a streak.
     const STREAK: u32 = if cfg!(all(test, loom)) { 0 } else { 4 };
 
-    /// `wide`: how far where a slot has several lines.
-    fn new(shared: &Shared, wide: u32) -> Self {
-        Outlook { streak: 0, far: if shared.has_wide_slots() { wide } else { Self::FAR } }
+    fn new(far: u32) -> Self {
+        Outlook { streak: 0, far }
     }
 
     #[inline]
@@ -223,11 +218,6 @@ impl Outlook {
     fn missed(&mut self) {
         self.streak = 0;
     }
-}
-
-/// How many slots ahead to ask for, so that some lines are always on their way: so many small ones, or two.
-fn slots_ahead(shared: &Shared, small: u64) -> u64 {
-    if shared.has_wide_slots() { 2 } else { small }
 }
 
 /// How many slots a claim may ask for. Folds away for one.

@@ -14,9 +14,10 @@ use std::collections::BTreeMap;
 use loom::cell::UnsafeCell;
 
 use super::Index;
-use crate::layout::{Geometry, LINE, record, shared};
+use crate::layout::{Geometry, LINE as APART, record, shared};
 use crate::sync::{AtomicU64, Ordering};
 
+pub(super) const LINE: usize = 64;
 const WORD: usize = size_of::<u64>();
 
 #[derive(Default)]
@@ -52,7 +53,7 @@ unsafe impl Sync for Shared {}
 
 impl Shared {
     pub(crate) fn new(geometry: Geometry) -> Self {
-        let sleepers = [shared::SLEEPERS, shared::SLEEPERS + LINE];
+        let sleepers = [shared::SLEEPERS, shared::SLEEPERS + APART];
         let ring = [shared::TAIL, shared::HEAD, shared::IN_HAND, shared::FREE];
         let records = (0..geometry.participants()).flat_map(|index| {
             [record::ANNOUNCED, record::ADOPTED, record::PARK].map(|field| geometry.record(index) + field)
@@ -79,8 +80,6 @@ impl Shared {
     pub(crate) fn prefetch_for_write(&self, _position: u64) {}
 
     pub(crate) fn prefetch_message(&self, _position: u64) {}
-
-    pub(crate) fn prefetch_to_free(&self, _position: u64) {}
 
     pub(crate) fn prefetch_rest(&self, _position: u64) {}
 

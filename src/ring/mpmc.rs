@@ -23,34 +23,30 @@ use super::ends::{self, Receives, Sends};
 use super::probe::{self, unless};
 use super::recover::{adopt_ready, hold_by};
 use super::word::{Adopted, Owner, Phase, Stamp};
-use super::{CRASH_SAFE, Claim, Found, Index, Nothing, PREFETCH, Shared, clamp_want, pack_meta, slots_ahead};
+use super::{CRASH_SAFE, Claim, Found, Index, Nothing, Shared, clamp_want, pack_meta};
 use crate::layout::record;
 use crate::sync::{Ordering, compiler_fence};
 
 /// A producer.
-pub(crate) struct Sender {
-    end: End<false>,
-    /// How many slots ahead of the one that it writes it asks for.
-    ahead: u64,
-}
+pub(crate) struct Sender(End<false>);
 
 impl Sender {
     pub(crate) fn resume(shared: &Shared, me: Index) -> Self {
-        Sender { end: End::resume(shared, me), ahead: slots_ahead(shared, PREFETCH) }
+        Sender(End::resume(shared, me))
     }
 
     #[inline(always)]
     pub(crate) fn claim(&mut self, shared: &Shared, want: u32) -> Result<Claim, Nothing> {
-        if self.end.open != 0 {
+        if self.0.open != 0 {
             self.abandon_forgotten(shared);
         }
-        self.end.claim(shared, want)
+        self.0.claim(shared, want)
     }
 
     /// A slot of a forgotten claim would block the ring, and its record is about to be overwritten.
     #[cold]
     fn abandon_forgotten(&mut self, shared: &Shared) {
-        let mut claim = self.end.reopen(shared);
+        let mut claim = self.0.reopen(shared);
         while claim.len != 0 {
             self.abandon(shared, &mut claim);
         }
@@ -70,12 +66,12 @@ impl Sender {
         // SYNC(ready): whoever sees the stamp sees the message; whoever reuses the slot comes after our writes.
         let order = unless("ready not released", Ordering::Release);
         shared.stamp(claim.position).store(stamp.bits(), order);
-        claim.advance(self.end.me.into());
-        self.end.open = claim.len;
+        claim.advance(self.0.me.into());
+        self.0.open = claim.len;
     }
 
     pub(crate) fn clean(&mut self, shared: &Shared) -> bool {
-        self.end.clean(shared)
+        self.0.clean(shared)
     }
 }
 
@@ -86,17 +82,16 @@ impl Sends for Sender {
 
     #[inline(always)]
     fn claim_one(&mut self, shared: &Shared) -> Option<Claim> {
-        if self.end.open != 0 {
+        if self.0.open != 0 {
             self.abandon_forgotten(&shared.aside());
         }
-        self.end.claim_one(shared)
+        self.0.claim_one(shared)
     }
 
     #[inline(always)]
     fn publish(&mut self, shared: &Shared, claim: &mut Claim, len: u32, tag: u32) {
         if claim.len != 0 {
             shared.set_meta(claim.position, pack_meta(len, tag));
-            shared.prefetch_for_write(claim.position.wrapping_add(self.ahead));
             self.complete(shared, claim, Phase::Ready);
         }
     }

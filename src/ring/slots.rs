@@ -17,7 +17,7 @@ use crate::sync::{AtomicU64, Ordering};
 const WORD: usize = size_of::<u64>();
 
 /// What one prefetch brings.
-const PREFETCH_LINE: usize = 64;
+pub(super) const LINE: usize = 64;
 /// Most lines of a slot that are asked for.
 const MOST_LINES: usize = 8;
 
@@ -133,15 +133,7 @@ impl Shared {
         self.each_further_line(slot, |line| prefetch_for_write(self.pointer(line)));
     }
 
-    /// Likewise for a slot that is READY and to be received soon: its first line to be written, when it is freed; the
-    /// others only to be read.
-    #[inline(always)]
-    pub(crate) fn prefetch_to_free(&self, position: u64) {
-        prefetch_for_write(self.pointer(self.geometry.slot(position)));
-        self.prefetch_rest(position);
-    }
-
-    /// Likewise where nothing is written when it is freed.
+    /// Likewise, to be read.
     #[inline(always)]
     pub(crate) fn prefetch_message(&self, position: u64) {
         prefetch(self.pointer(self.geometry.slot(position)));
@@ -157,11 +149,11 @@ impl Shared {
     /// Where the lines of a slot begin but the first, up to the eighth: what follows in order, the hardware asks for by itself.
     #[inline(always)]
     fn each_further_line(&self, slot: usize, ask: impl Fn(usize)) {
-        if slot::PAYLOAD + self.geometry.message_size() > PREFETCH_LINE {
-            ask(slot + PREFETCH_LINE);
+        if slot::PAYLOAD + self.geometry.message_size() > LINE {
+            ask(slot + LINE);
             if self.has_wide_slots() {
-                let bytes = (slot::PAYLOAD + self.geometry.message_size()).min(MOST_LINES * PREFETCH_LINE);
-                (2 * PREFETCH_LINE..bytes).step_by(PREFETCH_LINE).for_each(|line| ask(slot + line));
+                let bytes = (slot::PAYLOAD + self.geometry.message_size()).min(MOST_LINES * LINE);
+                (2 * LINE..bytes).step_by(LINE).for_each(|line| ask(slot + line));
             }
         }
     }
@@ -169,7 +161,7 @@ impl Shared {
     /// Whether a slot has more than two lines.
     #[inline(always)]
     pub(crate) fn has_wide_slots(&self) -> bool {
-        slot::PAYLOAD + self.geometry.message_size() > 2 * PREFETCH_LINE
+        slot::PAYLOAD + self.geometry.message_size() > 2 * LINE
     }
 
     /// Where the payload of a slot begins; `message_size` bytes are there.

@@ -18,9 +18,7 @@
 use super::ends::{self, Receives, Sends};
 use super::probe::{self, unless};
 use super::word::{InHand, Owner, Phase, Stamp};
-use super::{
-    CRASH_SAFE, Claim, Defect, Found, Nothing, Outlook, PREFETCH, Shared, clamp_want, pack_meta, slots_ahead,
-};
+use super::{CRASH_SAFE, Claim, Defect, Found, Nothing, Outlook, Shared, clamp_want, pack_meta};
 use crate::layout::shared as at;
 use crate::sync::{Ordering, compiler_fence};
 
@@ -32,8 +30,13 @@ fn fresh(position: u64, len: u32) -> Claim {
     Claim { position, len, prev: Owner::NOBODY, adopted: false, attempt: 0 }
 }
 
-/// How many small slots ahead of the one that it reads a consumer asks for.
-const AHEAD: u64 = 16;
+/// How many small slots ahead of the one that it writes or reads a producer and a consumer ask for.
+const AHEAD: [u64; 2] = [8, 16];
+
+/// How many slots ahead to ask for, so that some lines are always on their way: so many small ones, or two.
+fn slots_ahead(shared: &Shared, small: u64) -> u64 {
+    if shared.has_wide_slots() { 2 } else { small }
+}
 
 /// The producer.
 pub(crate) struct Sender {
@@ -56,7 +59,7 @@ impl Sender {
         }
         // SYNC(tail): as in `publish`.
         shared.word(at::TAIL).store(tail, Ordering::Release);
-        Sender { tail, limit: tail, ahead: slots_ahead(shared, PREFETCH) }
+        Sender { tail, limit: tail, ahead: slots_ahead(shared, AHEAD[0]) }
     }
 
     #[inline(always)]
@@ -185,8 +188,8 @@ impl Receiver {
         Receiver {
             head,
             frontier: head,
-            outlook: Outlook::new(shared, 16),
-            ahead: slots_ahead(shared, AHEAD),
+            outlook: Outlook::new(if shared.has_wide_slots() { 16 } else { 64 }),
+            ahead: slots_ahead(shared, AHEAD[1]),
             publish_at: head.wrapping_add(lag),
             lag,
             in_hand,

@@ -14,7 +14,7 @@ use std::time::Instant;
 use super::layout::MAX_STRIPES;
 use crate::error::Result;
 use crate::os;
-use crate::pair::{self, Held, Set as _, Stage, Stages, lost};
+use crate::pair::{self, Held, Set as _, Stages, lost};
 
 const LOCK: u16 = 1;
 /// Semaphores besides the stripes.
@@ -40,6 +40,7 @@ impl pair::Set for Set {
 
     fn verify(id: i32, name: &str, trusted: impl Fn(u32) -> bool) -> Result<Self> {
         let plausible = |nsems: usize| nsems > FIXED + 1 && (nsems - FIXED).is_power_of_two();
+        let oddity = |values: &[u16]| pair::oddity_of_flags(Self::STAGES, "a stripe's", values);
         pair::verify::<MOST>(id, name, trusted, plausible, oddity).map(|id| Set { id })
     }
 
@@ -81,15 +82,4 @@ impl Set {
     pub(crate) fn try_stripe(&self, stripe: usize) -> Result<Option<Held>> {
         Held::try_take(self.id(), (FIXED + stripe) as u16)
     }
-}
-
-/// What gives a foreign set away; `None` if everything is as one of ours could be.
-fn oddity(values: &[u16]) -> Option<String> {
-    let [ident, lock, stripes @ ..] = values else { return Some("too small".into()) };
-    let Some(stage) = Set::STAGES.stage(*ident) else { return Some(Stages::other(*ident)) };
-    if *lock > 1 {
-        return Some(format!("its lock semaphore is {lock}"));
-    }
-    let most = u16::from(stage != Stage::New);
-    stripes.iter().find(|&&v| v > most).map(|v| format!("a stripe's semaphore is {v}"))
 }

@@ -6,8 +6,7 @@ use super::index::Index;
 use super::lifecycle::Attachment;
 use super::memory::Memory;
 use crate::error::{Error, Result};
-use crate::os;
-use crate::pair::{Set as _, lost};
+use crate::pair::Set as _;
 
 /// Everything about a table now, as [`TableOptions::status`](crate::TableOptions::status) saw it.
 ///
@@ -72,8 +71,7 @@ pub struct TableStatus {
 /// Reads it all; changes nothing, and takes no lock.
 pub(crate) fn read(table: &Attachment) -> Result<TableStatus> {
     table.check_live()?;
-    let set = os::sem::stat(table.set.id()).map_err(lost)?;
-    let segment = os::shm::stat(table.segment_id).map_err(lost)?;
+    let (segment, set) = table.stats()?;
     let (header, holders) = (&table.header, table.set.holders()?);
     let memory = Memory::new(table.mapping.words());
     let index = Index { memory, geometry: &header.geometry, seed: header.seed };

@@ -11,9 +11,10 @@
 //! liveness  progress, asked of the whole graph
 //! ring      state, rules     ring_ops   push, pop, redelivery     ring_give     giving back
 //!                            ring_recover  the dead               ring_world    kernel, properties
-//! wait      state, rules     wait_steps operate, wake, repair     wait_sleep    look, arm, sleep
-//!                            wait_world    kernel, property
+//! wait      rules, symmetry  wait_state     state              wait_steps    operate, wake, repair
+//!                            wait_sleep  look, arm, sleep      wait_world    kernel, property
 //! lifecycle  creating, opening and removing the pair of set and segment
+//! joins      when the other side is gone: the end of the stream, by the count and JOINS
 //! ```
 //!
 //! `cargo test --test model` runs every mutant and small correct configurations. The big ones take minutes
@@ -22,6 +23,8 @@
 
 mod bits;
 mod cases;
+mod joins;
+mod joins_tests;
 mod lifecycle;
 mod lifecycle_tests;
 mod liveness;
@@ -34,6 +37,7 @@ mod ring_world;
 mod search;
 mod wait;
 mod wait_sleep;
+mod wait_state;
 mod wait_steps;
 mod wait_tests;
 mod wait_world;

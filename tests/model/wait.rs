@@ -2,7 +2,8 @@
 //!
 //! A sleeper arms (park word, bitmap, membarrier), looks again and sleeps on its wake semaphore; a publisher
 //! stores, reads the bitmap without a fence and posts. See section 6 of `docs/design.md` for the protocol;
-//! `wait_steps.rs` has the steps of a participant, `wait_world.rs` the kernel and the property.
+//! `wait_state.rs` has the state, `wait_steps.rs` the steps of a participant, `wait_world.rs` the kernel and the
+//! property.
 //!
 //! *Modelled:*
 //! * Every access to shared memory and every system call is one step. A participant may be killed, or stopped
@@ -29,13 +30,9 @@
 //! lowest index up and no states are merged, which is the system that the C++ reference explores with its own
 //! reduction switched off.
 
-use crate::bits::{Bits, coded};
+use crate::bits::Bits;
 use crate::search::pack;
-
-/// Most participants.
-pub(crate) const MEMBERS: usize = 5;
-/// Most messages.
-pub(crate) const ITEMS: usize = 4;
+use crate::wait_state::{ITEMS, MEMBERS, Pc, State};
 
 /// A rule that is removed, or two steps swapped. Each must make the search find a violation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -150,102 +147,6 @@ pub(crate) const BASE: Config = Config {
     cycles: false,
     mutant: None,
 };
-
-coded! {
-    /// The state of a position.
-    Slot, 3 bits { Empty, Ready, Taken, Freed, Tomb, Given, }
-}
-
-coded! {
-    /// A park word; its epoch is implicit.
-    Park, 2 bits { Awake, Sleeping, Notified, }
-}
-
-coded! {
-    /// What a participant does next.
-    Pc, 5 bits {
-        Top, ChainBits, ChainRing, Publish, Pick, Post, Mark,
-        Look, MarkDead, TryLock, Arm, ArmRest, Barrier, Ring, Sleep,
-        Disarm, DisarmRest, LastTry, Caller, Parked, Leave, LeaveRest, Done,
-        Repair, Settle, Unlock, Blocked, RingFirst, Gone, Swift,
-    }
-}
-
-coded! {
-    /// Where disarming leads.
-    Next, 2 bits { Top, LastTry, Leave, Caller, }
-}
-
-/// A participant's private variables.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Part {
-    pub(crate) pc: Pc,
-    /// One more than the position claimed; the last one of several.
-    pub(crate) pos: u8,
-    /// One more than the position of the buffered store; likewise.
-    pub(crate) buf: u8,
-    /// How many more positions before it were claimed with it.
-    pub(crate) more: u8,
-    /// Waking: sleepers left to try, targets, targets whose park word is unchanged, wake-ups owed.
-    pub(crate) left: u8,
-    pub(crate) targets: u8,
-    pub(crate) fresh: u8,
-    pub(crate) owed: u8,
-    /// Waking: the targets are producers; the message is published afterwards.
-    pub(crate) wakes_producers: bool,
-    pub(crate) publishes: bool,
-    /// Waking: one more than the position just given back.
-    pub(crate) gave: u8,
-    /// Waiting: the dead seen, or the buffers still to flush, or the dead one in repair.
-    pub(crate) mask: u8,
-    /// Waiting: the other side was gone; LOCK was busy (asleep: somebody is midway).
-    pub(crate) gone: bool,
-    pub(crate) busy: bool,
-    pub(crate) next: Next,
-}
-
-impl Part {
-    fn wakes(&self) -> bool {
-        (Pc::Pick..=Pc::Mark).contains(&self.pc)
-    }
-
-    pub(crate) fn end_wait(&mut self) {
-        (self.mask, self.gone, self.busy, self.next) = (0, false, false, Next::Top);
-    }
-
-    pub(crate) fn end_wake(&mut self) {
-        (self.left, self.targets, self.fresh, self.owed, self.gave) = (0, 0, 0, 0, 0);
-        (self.wakes_producers, self.publishes) = (false, false);
-    }
-}
-
-/// Everything shared, everything private. Sets of participants are bitmaps.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct State {
-    pub(crate) slot: [Slot; ITEMS],
-    pub(crate) head: u8,
-    pub(crate) tail: u8,
-    /// The bitmap of sleepers.
-    pub(crate) bits: u8,
-    pub(crate) park: [Park; MEMBERS],
-    /// The wake semaphores.
-    pub(crate) tokens: u8,
-    /// Killed, but the kernel has not undone anything yet; then dead; then repaired.
-    pub(crate) dying: u8,
-    pub(crate) dead: u8,
-    pub(crate) repaired: u8,
-    /// One more than the holder of LOCK.
-    pub(crate) lock: u8,
-    /// Stopped for ever; the bit above the participants is the outsider's.
-    pub(crate) stopped: u8,
-    pub(crate) kills: u8,
-    pub(crate) stops: u8,
-    pub(crate) timeouts: u8,
-    pub(crate) gives: u8,
-    /// The outsider: not yet, has LOCK, done.
-    pub(crate) outsider: u8,
-    pub(crate) part: [Part; MEMBERS],
-}
 
 /// A configuration with what follows from it.
 pub(crate) struct Wait {

@@ -1,7 +1,8 @@
 //! The steps of a participant that waits: look and drain, arm, look again, sleep, disarm.
 
 use crate::search::Steps;
-use crate::wait::{Mutant, Next, Park, Pc, Slot, State, Wait};
+use crate::wait::{Mutant, Wait};
+use crate::wait_state::{Next, Park, Pc, Slot, State};
 
 impl Wait {
     /// The next step of a participant that found nothing to do.

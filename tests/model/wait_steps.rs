@@ -1,7 +1,8 @@
 //! The steps of a live participant: try, claim, publish, wake, look, arm, sleep, disarm, repair, leave.
 
 use crate::search::Steps;
-use crate::wait::{Mutant, Next, Park, Part, Pc, Slot, State, Wait};
+use crate::wait::{Mutant, Wait};
+use crate::wait_state::{Next, Park, Part, Pc, Slot, State};
 
 impl Wait {
     /// The buffered store of `i` becomes visible.

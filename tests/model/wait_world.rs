@@ -16,7 +16,8 @@
 
 use crate::bits::Bits;
 use crate::search::{Liveness, Steps, System, Verdict};
-use crate::wait::{Mutant, Park, Part, Pc, Slot, State, Wait};
+use crate::wait::{Mutant, Wait};
+use crate::wait_state::{Park, Part, Pc, Slot, State};
 
 /// What keeps a sleeper of one side from sleeping rightly; the flag: only a stopped participant's fault.
 type Wrong = Option<(&'static str, bool)>;

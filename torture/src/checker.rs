@@ -7,9 +7,10 @@ use semring::{Channel, Consumer, Kind, Producer};
 
 use crate::cases::{Company, Part};
 use crate::fault::Fault;
-use crate::ledger::{Hand, Ledger, Reader};
+use crate::ledger::{Hand, Ledger};
 use crate::message::Id;
 use crate::operations::{HARNESS, TESTER};
+use crate::reader::Reader;
 use crate::scene::Scene;
 
 /// `IDENT` of a finished channel (docs/design.md, section 3).
@@ -37,7 +38,7 @@ impl Scene<'_> {
     }
 
     /// Everything, from the first survivor to the last object.
-    pub(crate) fn check(&mut self, doubt: &Doubt) {
+    pub(crate) fn check_all(&mut self, doubt: &Doubt) {
         let removed = self.case.op.removes() && self.is_removed();
         if !removed && !self.case.op.creates() {
             self.survivors_go_on();

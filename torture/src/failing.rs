@@ -7,15 +7,13 @@ use semring::segment::SegmentOptions;
 use semring::sem::{Set, SetOptions};
 
 use crate::calls::Call;
-use crate::cases::Case;
-use crate::driver::Driver;
 use crate::fault::Fault;
 use crate::ledger::Ledger;
-use crate::point::Aim;
+use crate::point::{Aim, Label, Scenery};
 use crate::random::Random;
-use crate::scene::Scene;
 use crate::subject::Subject;
 use crate::suite::{self, Point};
+use crate::sys::Pid;
 use crate::tracer::Victim;
 
 /// Semaphores of a set (docs/design.md, section 3).
@@ -31,27 +29,6 @@ pub(crate) struct Injection {
     pub(crate) errno: i32,
 }
 
-impl Injection {
-    /// Leads the victim to its end, and has the call fail on the way; false if it made another call there.
-    pub(crate) fn inject(
-        self,
-        driver: &mut impl Driver,
-        victim: &mut Victim,
-        ledger: &Ledger,
-    ) -> io::Result<bool> {
-        let mut hit = false;
-        driver.call_by_call(victim, |nth, call| {
-            hit |= nth == self.nth && call.name == self.call;
-            let fails = hit && nth == self.nth;
-            fails.then(|| {
-                ledger.excuse(self.errno);
-                self.errno
-            })
-        })?;
-        Ok(hit)
-    }
-}
-
 impl std::fmt::Display for Injection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let error = io::Error::from_raw_os_error(self.errno);
@@ -65,40 +42,54 @@ fn passes(errno: i32) -> bool {
 }
 
 /// Says that the object is gone, which is not true: whoever believes it has reason to leave things as they are.
-pub(crate) fn misleads(errno: i32) -> bool {
+fn misleads(errno: i32) -> bool {
     matches!(errno, libc::EIDRM | libc::EINVAL)
 }
 
-impl Scene<'_> {
-    /// Has a call of the victim fail, and lets it go on to its end; false if it made another call there.
-    pub(crate) fn fail(&mut self, victim: &mut Victim, injection: Injection) -> io::Result<bool> {
-        let hit = injection.inject(self, victim, self.ledger)?;
-        let held_up = self.status().is_some_and(|status| status.lock_holder == Some(victim.pid()));
-        if held_up && passes(injection.errno) {
-            eprintln!("{}: {injection}: LOCK stays with the victim", self.case.name());
-            self.ledger.fault(Fault::Stuck, 1);
-        }
-        // A channel is finished before LOCK is given back: if that fails, it stands.
-        let creates = self.case.op.creates() && !lock_is_held(&self.name);
-        self.let_end(victim)?;
-        if creates && self.ledger.was_excused() && !misleads(injection.errno) {
-            left_nothing(&self.name, &self.case.name(), self.ledger, injection);
-        }
-        Ok(hit)
+/// Leads the victim to its end, and has a call fail on the way; false if it made another call there.
+pub(crate) fn run<'a>(
+    scene: &mut impl Scenery<'a>,
+    victim: &mut Victim,
+    injection: Injection,
+) -> io::Result<bool> {
+    let (ledger, Label { name, case, creates }) = (scene.ledger(), scene.label());
+    let mut hit = false;
+    scene.call_by_call(victim, |nth, call| {
+        hit |= nth == injection.nth && call.name == injection.call;
+        let fails = hit && nth == injection.nth;
+        fails.then(|| {
+            ledger.excuse(injection.errno);
+            injection.errno
+        })
+    })?;
+    let holder = lock_holder(&name);
+    if holder == Some(victim.pid()) && passes(injection.errno) {
+        eprintln!("{case}: {injection}: LOCK stays with the victim");
+        ledger.fault(Fault::Stuck, 1);
     }
+    // What is made is finished before LOCK is given back: if that fails, it stands.
+    let undone = creates && holder.is_none();
+    scene.let_end(victim)?;
+    if undone && ledger.was_excused() && !misleads(injection.errno) {
+        left_nothing(&name, &case, ledger, injection);
+    }
+    Ok(hit)
 }
 
 fn semaphores(name: &str) -> Option<Set> {
     SetOptions::new(0).open(name).ok()
 }
 
-pub(crate) fn lock_is_held(name: &str) -> bool {
-    semaphores(name).and_then(|set| set.value(LOCK).ok()).is_some_and(|value| value != 0)
+/// The process that holds LOCK, if it is held.
+fn lock_holder(name: &str) -> Option<Pid> {
+    let set = semaphores(name)?;
+    let held = set.value(LOCK).is_ok_and(|value| value != 0);
+    held.then(|| set.last_pid(LOCK).ok().flatten()).flatten()
 }
 
 /// Creating has failed, and nothing is there. A new set may stay, which the next creator uses: nobody may remove it
 /// without having LOCK and knowing that it is new, and it is these calls that failed.
-pub(crate) fn left_nothing(name: &str, case: &str, ledger: &Ledger, injection: Injection) {
+fn left_nothing(name: &str, case: &str, ledger: &Ledger, injection: Injection) {
     let segment = SegmentOptions::new().open(name).is_ok();
     let set = semaphores(name);
     let excused = injection.call.starts_with("sem") && !segment;
@@ -107,21 +98,6 @@ pub(crate) fn left_nothing(name: &str, case: &str, ledger: &Ledger, injection: I
         eprintln!("{case}: {injection}: left behind: segment {segment}, set {}", set.is_some());
         ledger.fault(Fault::Leaked, 1);
     }
-}
-
-/// The calls that a case's victim makes between its marks.
-pub(crate) fn trace(case: &Case, ledger: &Ledger, name: String) -> io::Result<Vec<Call>> {
-    let mut scene = Scene::set(case, ledger, name, false).map_err(io::Error::other)?;
-    let mut victim = scene.start()?;
-    let mut calls = Vec::new();
-    scene.call_by_call(&mut victim, |_, call| {
-        calls.push(call.clone());
-        None
-    })?;
-    scene.let_end(&mut victim)?;
-    let doubt = scene.bury(victim);
-    scene.check(&doubt);
-    Ok(calls)
 }
 
 /// About `count` failures, evenly over every call of every case of a name that has `only` in it, and over the ways in

@@ -17,11 +17,10 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
 
-use semring::segment::{Key, Mapping, SegmentOptions};
-
 use crate::fault::{FAULTS, Fault};
 use crate::message::{self, Bytes, Id};
 use crate::sys;
+use crate::words::Words;
 
 /// Most producers of a ledger, and most consumers.
 pub(crate) const PRODUCERS: usize = 16;
@@ -83,28 +82,23 @@ impl Hand {
 
 /// The shared notes.
 pub(crate) struct Ledger {
-    memory: Mapping,
+    words: Words,
     window: u64,
 }
 
 impl Ledger {
     /// For messages of which at most `window` of each producer are under way.
     pub(crate) fn new(window: u64) -> semring::Result<Self> {
-        let size = 8 * (CELLS_AT + 2 * PRODUCERS * window as usize);
-        let segment = SegmentOptions::new().size(size).create(Key::Private)?;
-        let memory = segment.attach();
-        segment.remove()?;
-        Ok(Self { memory: memory?, window })
+        Ok(Self { words: Words::new(CELLS_AT + 2 * PRODUCERS * window as usize)?, window })
     }
 
     fn word(&self, i: usize) -> &AtomicU64 {
-        // Every index of this file is below the size that `new` computed.
-        self.memory.word(8 * i).expect("within the ledger")
+        self.words.at(i)
     }
 
     /// Forgets everything.
     pub(crate) fn clear(&self) {
-        (0..self.memory.len() / 8).for_each(|i| self.word(i).store(0, SeqCst));
+        (0..self.words.len()).for_each(|i| self.word(i).store(0, SeqCst));
     }
 
     fn cell(&self, id: Id) -> (&AtomicU64, &AtomicU64) {
@@ -242,7 +236,7 @@ impl Ledger {
     }
 
     /// A delivery: checks it against everything that is known of the message. `None` if it is torn.
-    fn delivered(&self, bytes: &[u8], tag: u32, attempt: u32) -> Option<Id> {
+    pub(crate) fn delivered(&self, bytes: &[u8], tag: u32, attempt: u32) -> Option<Id> {
         self.word(RECEIVED).fetch_add(1, SeqCst);
         let Some(id) = message::read(bytes).filter(|id| tag == 0 || tag == id.tag()) else {
             self.fault(Fault::Torn, 1);
@@ -266,59 +260,5 @@ impl Ledger {
         }
         delivery.store(before & !0xff | u64::from(attempt.min(0xff)), SeqCst);
         Some(id)
-    }
-}
-
-/// One consumer's view: the order of what it receives.
-pub(crate) struct Reader<'a> {
-    ledger: &'a Ledger,
-    consumer: usize,
-    next: [u64; PRODUCERS],
-}
-
-impl<'a> Reader<'a> {
-    pub(crate) fn new(ledger: &'a Ledger, consumer: usize) -> Self {
-        Self { ledger, consumer, next: [0; PRODUCERS] }
-    }
-
-    /// A message has come, and is in hand from now on.
-    pub(crate) fn takes(&mut self, bytes: &[u8], tag: u32, attempt: u32) -> Option<Id> {
-        let id = self.ledger.delivered(bytes, tag, attempt)?;
-        if attempt == 1 {
-            let next = &mut self.next[id.producer % PRODUCERS];
-            self.ledger.fault(Fault::Disordered, u64::from(id.number < *next));
-            *next = id.number + 1;
-        }
-        Some(id)
-    }
-
-    /// A message has come from a call that acknowledges by itself.
-    pub(crate) fn took(&mut self, bytes: &[u8], tag: u32, attempt: u32) {
-        if let Some(id) = self.takes(bytes, tag, attempt) {
-            self.ledger.acknowledged(self.consumer, id);
-        }
-    }
-
-    /// Leases a message, notes it, acknowledges it, notes that.
-    pub(crate) fn acknowledge(&mut self, lease: semring::Lease<'_>) {
-        if let Some(id) = self.hold(&lease) {
-            self.ledger.set_hand(self.consumer, Hand::Acking(id));
-            lease.ack();
-            self.ledger.acknowledged(self.consumer, id);
-        }
-    }
-
-    /// Notes a leased message.
-    pub(crate) fn hold(&mut self, lease: &semring::Lease<'_>) -> Option<Id> {
-        let id = self.takes(&lease.to_vec(), lease.tag(), lease.attempt())?;
-        self.ledger.set_hand(self.consumer, Hand::Holding(id));
-        Some(id)
-    }
-
-    /// Gives a message back, which must come again.
-    pub(crate) fn give_back(&mut self, lease: semring::Lease<'_>) {
-        self.hold(&lease);
-        lease.retry();
-        self.ledger.set_hand(self.consumer, Hand::Empty);
     }
 }

@@ -7,15 +7,16 @@
 //!
 //! ```text
 //! cases       the table: which operation, on which ring, how full, in which company
-//! operations  what the processes of a case do
-//! scene       what surrounds a victim: channel, handles of the harness, company, dead
+//! operations  what the victim of a case does;  peers: what the others do
+//! scene       what surrounds a victim: channel, handles of the harness, company, dead;  channel: what they do
 //! tracer      a child that is stepped;  driver: who leads it;  route: the quick way to an instruction
-//! point       one point: kill, stop or double kill
-//! failing     one point: a system call that fails;  calls: how it can
-//! checker     what must hold afterwards;  ledger: who sent and received what;  fault: what can go wrong
+//! point       one point: kill, stop, double kill or failing call, whatever surrounds the victim
+//! failing     system calls that fail;  calls: how they can
+//! checker     what must hold afterwards;  fault: what can go wrong
+//! ledger      who sent and received what;  reader: one consumer's view of it;  words: the memory they are in
 //! table       the same of a record table: cases, what the processes do, what must hold afterwards
 //! subject     a case of either
-//! suite       many points, on several processors
+//! survey      which points there are;  suite: many of them, on several processors
 //! storm       random deaths and stops under load;  deaths: one after the other;  latency: how fast one is noticed
 //! plan        what is to be done;  report: what came of it
 //! ```
@@ -25,6 +26,7 @@
 
 mod calls;
 mod cases;
+mod channel;
 mod checker;
 mod deaths;
 mod driver;
@@ -34,18 +36,22 @@ mod latency;
 mod ledger;
 mod message;
 mod operations;
+mod peers;
 mod plan;
 mod point;
 mod random;
+mod reader;
 mod report;
 mod route;
 mod scene;
 mod storm;
 mod subject;
 mod suite;
+mod survey;
 mod sys;
 mod table;
 mod tracer;
+mod words;
 
 pub use fault::{FAULTS, Fault};
 pub use latency::Latency;

@@ -13,7 +13,8 @@ use crate::random::Random;
 use crate::report::{Report, Row, Suite, kind_name};
 use crate::storm::{self, Weather};
 use crate::subject::Subject;
-use crate::suite::{self, Point, Results, Survey};
+use crate::suite::{self, Point, Results};
+use crate::survey::Survey;
 use crate::table;
 use crate::tracer;
 

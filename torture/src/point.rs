@@ -1,23 +1,17 @@
-//! One point: the victim is killed, or stopped, after so many instructions; then everything is checked.
+//! One point: something is done to the victim, after so many instructions; then everything is checked.
 
 use std::io;
-use std::sync::atomic::Ordering::SeqCst;
-use std::time::{Duration, Instant};
 
-use semring::{Error, Kind};
+use semring::Kind;
 
-use crate::cases::{CAPACITY, Case, Company, Op, Part};
-use crate::checker::Doubt;
+use crate::calls::Call;
+use crate::cases::{Case, Part};
 use crate::driver::Driver;
-use crate::failing::Injection;
-use crate::fault::{FAULTS, Fault};
+use crate::failing::{self, Injection};
+use crate::fault::FAULTS;
 use crate::ledger::Ledger;
-use crate::message;
-use crate::operations::{HARNESS, SECOND, VICTIM};
 use crate::route::{Route, Trace};
-use crate::scene::{LIMIT, Scene};
-use crate::sys;
-use crate::tracer::{Event, Victim};
+use crate::tracer::Victim;
 
 /// What is done to the victim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,13 +88,58 @@ pub(crate) struct Outcome {
     pub(crate) flagged: u64,
 }
 
-/// Runs one point of a case on a channel of this name.
-pub(crate) fn run(case: &Case, aim: Aim, ledger: &Ledger, name: String) -> io::Result<Outcome> {
-    let stops = matches!(aim, Aim::Stop(_));
-    let mut scene = Scene::set(case, ledger, name, stops).map_err(io::Error::other)?;
-    // Half of the stops are beside company that looks again, and must not wait for the victim; the other half is to show
-    // that the victim still wakes it.
-    scene.rechecks = matches!(aim, Aim::Stop(route) if route.steps % 2 == 0);
+/// What a scene is about.
+pub(crate) struct Label {
+    /// Name of the object.
+    pub(crate) name: String,
+    /// Name of the case.
+    pub(crate) case: String,
+    /// Does the victim make the object?
+    pub(crate) creates: bool,
+}
+
+/// What surrounds a victim: a channel or a table, and those who use it.
+pub(crate) trait Scenery<'a>: Driver {
+    /// What a dead victim leaves in doubt.
+    type Doubt;
+
+    fn ledger(&self) -> &'a Ledger;
+
+    fn label(&self) -> Label;
+
+    /// Starts the victim up to its first mark, with everybody who is to be there.
+    fn start(&mut self) -> io::Result<Victim>;
+
+    /// A recoverer that is there before the victim dies, if that is what is wanted.
+    fn resident(&mut self, who: Recoverer) -> io::Result<Option<Victim>>;
+
+    /// One that comes afterwards.
+    fn newcomer(&self, who: Recoverer) -> io::Result<Victim>;
+
+    /// Lets the victim run until it sleeps; false if it does not.
+    fn lull(&mut self, victim: &mut Victim) -> io::Result<bool>;
+
+    /// The victim is stopped. The others work, held up only by what it really holds.
+    fn work_meanwhile(&mut self, victim: &Victim);
+
+    /// The stopped victim goes on, to the end of its operation and then to its own end.
+    fn let_go(&mut self, victim: &mut Victim) -> io::Result<()>;
+
+    /// The victim has done its operation, and goes on to its own end.
+    fn let_end(&mut self, victim: &mut Victim) -> io::Result<()>;
+
+    /// Kills the victim, unless it has ended by itself.
+    fn bury(&self, victim: Victim) -> Self::Doubt;
+
+    /// Kills who was to recover it.
+    fn bury_recoverer(&self, recoverer: Victim);
+
+    /// Everything that must hold afterwards.
+    fn check(&mut self, doubt: &Self::Doubt);
+}
+
+/// Runs one point.
+pub(crate) fn run<'a>(mut scene: impl Scenery<'a>, aim: Aim) -> io::Result<Outcome> {
     let mut victim = scene.start()?;
     let (hit, doubt) = match aim {
         Aim::Kill(route) => (scene.approach(&mut victim, route)?, scene.bury(victim)),
@@ -111,249 +150,64 @@ pub(crate) fn run(case: &Case, aim: Aim, ledger: &Ledger, name: String) -> io::R
             scene.let_go(&mut victim)?;
             (hit, scene.bury(victim))
         }
-        Aim::Fail(injection) => (scene.fail(&mut victim, injection)?, scene.bury(victim)),
+        Aim::Fail(injection) => (failing::run(&mut scene, &mut victim, injection)?, scene.bury(victim)),
         Aim::Twice(first, who, second) => {
-            let resident = scene.resident(who)?;
-            let hit = scene.approach(&mut victim, first)?;
-            let doubt = scene.bury(victim);
-            let mut recoverer = resident.map_or_else(|| scene.newcomer(who), Ok)?;
+            let (hit, doubt, mut recoverer) = succeed(&mut scene, victim, first, who)?;
             let hit = scene.approach(&mut recoverer, second)? && hit;
-            recoverer.kill();
-            ledger.bury(SECOND);
+            scene.bury_recoverer(recoverer);
             (hit, doubt)
         }
     };
     scene.check(&doubt);
-    Ok(Outcome { hit, faults: ledger.faults(), flagged: ledger.flagged() })
+    Ok(Outcome { hit, faults: scene.ledger().faults(), flagged: scene.ledger().flagged() })
 }
 
-/// The addresses that a case's victim comes by, and whether it sleeps on its way.
-pub(crate) fn trace(case: &Case, ledger: &Ledger, name: String) -> io::Result<(Trace, bool)> {
-    let mut scene = Scene::set(case, ledger, name, false).map_err(io::Error::other)?;
+/// The victim is killed there, and its recoverer stands at its first mark.
+fn succeed<'a, S: Scenery<'a>>(
+    scene: &mut S,
+    mut victim: Victim,
+    route: Route,
+    who: Recoverer,
+) -> io::Result<(bool, S::Doubt, Victim)> {
+    let resident = scene.resident(who)?;
+    let hit = scene.approach(&mut victim, route)?;
+    let doubt = scene.bury(victim);
+    Ok((hit, doubt, resident.map_or_else(|| scene.newcomer(who), Ok)?))
+}
+
+/// The addresses that a victim comes by, and whether it sleeps on its way.
+pub(crate) fn trace<'a>(mut scene: impl Scenery<'a>) -> io::Result<(Trace, bool)> {
     let mut victim = scene.start()?;
-    let (trace, slept) = scene.trace(&mut victim)?;
+    let traced = scene.trace(&mut victim)?;
     let doubt = scene.bury(victim);
     scene.check(&doubt);
-    Ok((trace, slept))
+    Ok(traced)
 }
 
 /// Those of a recoverer, when the victim was killed there.
-pub(crate) fn trace_recoverer(
-    case: &Case,
+pub(crate) fn trace_recoverer<'a>(
+    mut scene: impl Scenery<'a>,
     first: Route,
     who: Recoverer,
-    ledger: &Ledger,
-    name: String,
 ) -> io::Result<Trace> {
-    let mut scene = Scene::set(case, ledger, name, false).map_err(io::Error::other)?;
-    let mut victim = scene.start()?;
-    let resident = scene.resident(who)?;
-    scene.approach(&mut victim, first)?;
-    let doubt = scene.bury(victim);
-    let mut recoverer = resident.map_or_else(|| scene.newcomer(who), Ok)?;
+    let victim = scene.start()?;
+    let (_, doubt, mut recoverer) = succeed(&mut scene, victim, first, who)?;
     let (trace, _) = scene.trace(&mut recoverer)?;
-    recoverer.kill();
-    ledger.bury(SECOND);
+    scene.bury_recoverer(recoverer);
     scene.check(&doubt);
     Ok(trace)
 }
 
-impl Driver for Scene<'_> {
-    fn next(&mut self, victim: &mut Victim, slept: &mut bool) -> io::Result<Event> {
-        self.event(victim, slept, false)?.ok_or_else(|| io::Error::other("a victim is stuck"))
-    }
-
-    fn step(&mut self, victim: &mut Victim, slept: &mut bool) -> io::Result<Event> {
-        if !self.case.op.blocks() {
-            return victim.step();
-        }
-        victim.begin_step()?;
-        self.next(victim, slept)
-    }
+/// The system calls that a victim makes between its marks.
+pub(crate) fn calls<'a>(mut scene: impl Scenery<'a>) -> io::Result<Vec<Call>> {
+    let mut victim = scene.start()?;
+    let mut calls = Vec::new();
+    scene.call_by_call(&mut victim, |_, call| {
+        calls.push(call.clone());
+        None
+    })?;
+    scene.let_end(&mut victim)?;
+    let doubt = scene.bury(victim);
+    scene.check(&doubt);
+    Ok(calls)
 }
-
-impl Scene<'_> {
-    /// Lets the victim run until it sleeps.
-    fn lull(&mut self, victim: &mut Victim) -> io::Result<bool> {
-        victim.begin_run()?;
-        self.event(victim, &mut false, true).map(|event| event.is_none())
-    }
-
-    /// What the victim does next; if it sleeps, it is helped on, or `None`.
-    fn event(&mut self, victim: &mut Victim, slept: &mut bool, stay: bool) -> io::Result<Option<Event>> {
-        let start = Instant::now();
-        for round in 1_u64.. {
-            if let Some(event) = victim.poll()? {
-                return Ok(Some(event));
-            }
-            sys::give_way();
-            if round % PATIENCE == 0 {
-                if self.sleeps(victim.pid()) {
-                    *slept = true;
-                    if stay {
-                        return Ok(None);
-                    }
-                    self.help();
-                }
-                if start.elapsed() > LIMIT {
-                    self.ledger.fault(Fault::Stuck, 1);
-                    break;
-                }
-                // Others may have to work on this processor before it can go on.
-                sys::pause(10);
-            }
-        }
-        Ok(None)
-    }
-
-    /// Kills the victim, unless it has ended by itself, and says what it leaves in doubt.
-    pub(crate) fn bury(&self, victim: Victim) -> Doubt {
-        let pid = victim.pid();
-        let buffer = || sys::peek(pid, self.ledger.buffer().load(SeqCst), message::SIZE);
-        let copied = (self.case.op == Op::RecvInto).then(buffer).flatten();
-        victim.kill();
-        let hand = self.ledger.bury(VICTIM);
-        match copied {
-            Some(bytes) => Doubt::Copied(message::read_start(&bytes)),
-            None => Doubt::of(hand),
-        }
-    }
-
-    /// The victim is stopped. The others work, held up only by what it really holds.
-    fn work_meanwhile(&mut self, victim: &Victim) {
-        match (self.case.company, self.case.op.part()) {
-            (Company::Nobody, Part::Nobody) => self.try_opening(victim),
-            (Company::Nobody, _) => self.try_ring(victim),
-            (Company::Sleeper | Company::Fellow, Part::Producer | Part::Consumer) if self.rechecks => {
-                self.company_works(victim);
-            }
-            _ => sys::pause(300),
-        }
-        self.no_false_death();
-    }
-
-    fn holds(&self, victim: &Victim) -> bool {
-        self.status().is_some_and(|status| {
-            status.lock_holder == Some(victim.pid())
-                || status.participants.iter().any(|p| p.pid == victim.pid() && p.holds.is_some())
-        })
-    }
-
-    /// Whoever slept, and has something to do now, does it, though the victim is stopped before it wakes anybody.
-    fn company_works(&mut self, victim: &Victim) {
-        let produces = self.case.company == Company::Sleeper && self.case.op.part() == Part::Consumer;
-        let done = if produces { CAPACITY } else { 0 };
-        let works = |scene: &mut Self| {
-            scene.holds(victim)
-                || scene.peers_ended()
-                || scene.status().is_none_or(|status| status.len == done)
-        };
-        if !self.wait_until(works) {
-            self.ledger.fault(Fault::Stuck, 1);
-        }
-    }
-
-    fn try_opening(&mut self, victim: &Victim) {
-        let options = self.options().lock_timeout(Duration::from_millis(1));
-        match options.open_or_create(&*self.name) {
-            Err(Error::LockBusy { holder }) if holder == victim.pid() => {}
-            Err(e) => {
-                eprintln!("{}: opening beside a stopped process: {e}", self.case.name());
-                self.ledger.fault(Fault::Stuck, 1);
-            }
-            Ok(_) => {}
-        }
-    }
-
-    fn try_ring(&mut self, victim: &Victim) {
-        self.take_all(victim);
-        let Some(producer) = &mut self.producer else { return };
-        let (id, bytes) = self.ledger.begin(HARNESS);
-        if producer.try_send_tagged(id.tag(), bytes.as_ref()).is_ok() {
-            self.ledger.sent(id);
-            self.take_all(victim);
-        } else {
-            self.ledger.aborted(id);
-            // Without a consumer of ours, full is full.
-            if self.consumer.is_some() && !self.holds(victim) {
-                self.ledger.fault(Fault::Stuck, 1);
-            }
-        }
-    }
-
-    /// Receives until nothing is left that the victim does not hold.
-    fn take_all(&mut self, victim: &Victim) {
-        if self.consumer.is_none() {
-            return;
-        }
-        let done = self.wait_until(|scene| {
-            while scene.take_one() {}
-            scene.status().is_none_or(|s| s.len == 0) || scene.holds(victim)
-        });
-        if !done {
-            self.ledger.fault(Fault::Stuck, 1);
-        }
-    }
-
-    /// Nobody was recovered but those that the harness killed.
-    fn no_false_death(&self) {
-        let dead = match self.case.op {
-            Op::Recover => 2,
-            // Leaving with something in hand is the same as dying.
-            Op::RegisterHeir | Op::RegisterOver | Op::LeaveInHand => 1,
-            _ => 0,
-        };
-        if self.status().is_some_and(|s| s.recoveries > dead) {
-            self.ledger.fault(Fault::FalseDeath, 1);
-        }
-    }
-
-    /// The stopped victim goes on, to the end of its operation and then to its own end.
-    fn let_go(&mut self, victim: &mut Victim) -> io::Result<()> {
-        victim.begin_run()?;
-        match self.event(victim, &mut false, false)? {
-            Some(Event::Mark) => self.no_false_death(),
-            event => {
-                self.must_have_ended(event);
-                return Ok(());
-            }
-        }
-        self.let_end(victim)
-    }
-
-    /// The victim has done its operation, and goes on to its own end.
-    pub(crate) fn let_end(&mut self, victim: &mut Victim) -> io::Result<()> {
-        victim.begin_run()?;
-        let event = self.event(victim, &mut false, false)?;
-        self.must_have_ended(event);
-        Ok(())
-    }
-
-    fn must_have_ended(&self, event: Option<Event>) {
-        match event {
-            // Stuck, which was noted.
-            None | Some(Event::Ended(sys::End::Exit(0))) => {}
-            Some(event) => {
-                eprintln!("{}: the victim that went on: {event:?}", self.case.name());
-                self.ledger.fault(Fault::Failed, 1);
-            }
-        }
-    }
-
-    /// A recoverer that is there before the victim dies, if that is what is wanted.
-    fn resident(&self, who: Recoverer) -> io::Result<Option<Victim>> {
-        (who == Recoverer::Resident).then(|| Victim::start(|| self.stage().recover())).transpose()
-    }
-
-    /// One that comes afterwards.
-    fn newcomer(&self, who: Recoverer) -> io::Result<Victim> {
-        let stage = self.stage();
-        match who {
-            Recoverer::Producer => Victim::start(|| stage.succeed_producing()),
-            _ => Victim::start(|| stage.succeed()),
-        }
-    }
-}
-
-/// Looks at a victim that has not answered before we ask whether it sleeps.
-const PATIENCE: u64 = 30;

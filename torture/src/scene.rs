@@ -8,8 +8,9 @@ use semring::{Channel, Consumer, Error, Kind, Options, Producer, Status};
 
 use crate::cases::{Case, Company, Op, Part};
 use crate::fault::Fault;
-use crate::ledger::{Ledger, Reader};
+use crate::ledger::Ledger;
 use crate::operations::{HARNESS, Stage};
+use crate::reader::Reader;
 use crate::sys::{self, End, Pid};
 use crate::tracer::Victim;
 
@@ -83,7 +84,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Starts the victim up to its first mark, with the dead and the company in the order in which the case needs them.
-    pub(crate) fn start(&mut self) -> io::Result<Victim> {
+    pub(crate) fn set_out(&mut self) -> io::Result<Victim> {
         if matches!(self.case.op, Op::RegisterHeir | Op::RegisterOver) {
             self.kill_some()?;
         }

@@ -4,11 +4,11 @@ use std::io;
 
 use crate::calls::Call;
 use crate::cases::{self, Case, Company};
-use crate::failing;
 use crate::ledger::Ledger;
 use crate::point::{self, Aim, Outcome, Recoverer};
 use crate::report::kind_name;
 use crate::route::{Route, Trace};
+use crate::scene::Scene;
 use crate::table;
 
 /// What a point is a point of.
@@ -77,16 +77,16 @@ impl Subject {
     /// Runs one point on an object of this name.
     pub(crate) fn run(&self, aim: Aim, ledger: &Ledger, name: String) -> io::Result<Outcome> {
         match self {
-            Subject::Channel(case) => point::run(case, aim, ledger, name),
-            Subject::Table(case) => table::run(case, aim, ledger, name),
+            Subject::Channel(case) => point::run(set(Scene::of(case, aim, ledger, name))?, aim),
+            Subject::Table(case) => point::run(set(table::Scene::set(case, ledger, name))?, aim),
         }
     }
 
     /// The addresses that the victim comes by, and whether it sleeps on its way.
     pub(crate) fn trace(&self, ledger: &Ledger, name: String) -> io::Result<(Trace, bool)> {
         match self {
-            Subject::Channel(case) => point::trace(case, ledger, name),
-            Subject::Table(case) => table::trace(case, ledger, name),
+            Subject::Channel(case) => point::trace(set(Scene::set(case, ledger, name, false))?),
+            Subject::Table(case) => point::trace(set(table::Scene::set(case, ledger, name))?),
         }
     }
 
@@ -99,16 +99,24 @@ impl Subject {
         name: String,
     ) -> io::Result<Trace> {
         match self {
-            Subject::Channel(case) => point::trace_recoverer(case, first, who, ledger, name),
-            Subject::Table(case) => table::trace_recoverer(case, first, who, ledger, name),
+            Subject::Channel(case) => {
+                point::trace_recoverer(set(Scene::set(case, ledger, name, false))?, first, who)
+            }
+            Subject::Table(case) => {
+                point::trace_recoverer(set(table::Scene::set(case, ledger, name))?, first, who)
+            }
         }
     }
 
     /// The system calls that the victim makes between its marks.
     pub(crate) fn calls(&self, ledger: &Ledger, name: String) -> io::Result<Vec<Call>> {
         match self {
-            Subject::Channel(case) => failing::trace(case, ledger, name),
-            Subject::Table(case) => table::calls(case, ledger, name),
+            Subject::Channel(case) => point::calls(set(Scene::set(case, ledger, name, false))?),
+            Subject::Table(case) => point::calls(set(table::Scene::set(case, ledger, name))?),
         }
     }
+}
+
+fn set<S>(scene: semring::Result<S>) -> io::Result<S> {
+    scene.map_err(io::Error::other)
 }

@@ -9,9 +9,11 @@ use semring::{Condition, Error};
 use serde_json::{Value, json};
 
 use super::config::{self, DEFAULT_BOARD};
-use super::engine::NUDGE;
 use super::notes::{Notes, Outcome, Seen};
 use super::pidfd::PidFd;
+use super::signals::NUDGE;
+use super::strays::{self, Main};
+use super::unit::pids;
 use crate::failure::Failure;
 use crate::text::{self, Align};
 
@@ -23,17 +25,25 @@ pub(crate) fn find(board: Option<&str>, service: &str) -> Result<Board, Failure>
     if !config::is_service_name(service) {
         return Err(Failure::usage(format_args!("{service:?} is no service; {}", config::SERVICE_NAMES)));
     }
-    let candidates = board.map_or_else(|| vec![DEFAULT_BOARD, service], |board| vec![board]);
+    let mut candidates = board.map_or_else(|| vec![DEFAULT_BOARD, service], |board| vec![board]);
+    candidates.dedup();
+    let mut found = Vec::new();
     for &name in &candidates {
         match BoardOptions::new().open(name) {
             Err(Error::NotFound { .. }) => {}
             Err(error) => return Err(error.into()),
             // Its services are others: perhaps the next one is meant.
-            Ok(found) if board.is_none() && found.place(service)?.is_none() => {}
-            Ok(found) => return Ok(found),
+            Ok(open) if board.is_none() && open.place(service)?.is_none() => {}
+            Ok(open) => found.push(open),
         }
     }
-    Err(not_there(format_args!("service {service} on board {}", candidates.join(" or "))))
+    match (found.pop(), candidates.join(" or ")) {
+        (Some(_), boards) if !found.is_empty() => Err(Failure::new(format_args!(
+            "{service} is a service of more than one board: say --board {boards}"
+        ))),
+        (Some(board), _) => Ok(board),
+        (None, boards) => Err(not_there(format_args!("service {service} on board {boards}"))),
+    }
 }
 
 /// The place of a service.
@@ -62,10 +72,27 @@ fn nudge(board: &Board) -> Result<(), Failure> {
 }
 
 pub(crate) fn stop(board: &Board, service: &str, limit: Duration) -> Result<(), Failure> {
-    let place = place(board, service)?;
+    let (place, since) = (place(board, service)?, Instant::now());
     Notes(&place).set_wanted(false);
     nudge(board)?;
-    if place.wait_for_death(limit)? { Ok(()) } else { Err(late(service, "ended", limit)) }
+    loop {
+        let left = limit.saturating_sub(since.elapsed());
+        // The lease ends with its main process; "begun" is noted until nothing of it is left.
+        if place.wait_for_death(left)? && !matches!(Notes(&place).outcome(), Outcome::Begun(_)) {
+            return Ok(());
+        }
+        if left.is_zero() {
+            return Err(refuses(board, &place, limit));
+        }
+        thread::sleep(LOOK.min(left));
+    }
+}
+
+/// Who has not ended, by its pids.
+fn refuses(board: &Board, place: &Place, limit: Duration) -> Failure {
+    let left = strays::find(Main::Unseen, board.name(), place.name());
+    let who = if left.is_empty() { String::new() } else { format!(" (processes {})", pids(&left)) };
+    late(&format!("{}{who}", place.name()), "ended", limit)
 }
 
 /// Starts what was stopped or is done; what runs goes on.

@@ -1,45 +1,31 @@
 //! The supervisor at work: one thread that sleeps in poll(2) until a process ends, a signal comes, somebody says something,
-//! or it is time for something. Nothing here is needed to know how the services stand: that is on the board.
+//! or it is time for something. Nothing here is needed to know how the services stand: that is on the board. `roster` has
+//! which services there are, `removal` what becomes of them without the board.
 
-use std::io;
+mod removal;
+mod roster;
+
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signal::Signal;
+use nix::sys::signalfd::SignalFd;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use semring::Error;
-use semring::heartbeat::{Keeper, Place};
+use semring::heartbeat::Keeper;
 
 use super::clock::Now;
-use super::config::{self, Config, Restart, Service};
+use super::config::{Config, Restart};
 use super::events::Events;
 use super::notify::Manager;
-use super::unit::{Orders, Phase, Unit};
+use super::signals::{incoming, read};
+use super::unit::{Orders, Unit};
 use super::units::nanos;
 
 /// The calendar may be set while we sleep: jobs look at it so often.
 const CALENDAR: u64 = 60_000_000_000;
-/// Nobody tells a sleeper that its board was removed: so often it asks.
-const BOARD: u64 = 10_000_000_000;
-/// Wakes the keeper: there is something new on the board.
-pub(crate) const NUDGE: Signal = Signal::SIGUSR1;
-
-/// The signals that are read, not suffered.
-pub(crate) fn signals() -> SigSet {
-    let all = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, NUDGE, Signal::SIGCHLD];
-    all.into_iter().collect()
-}
-
-/// Blocks signals from now on; children start with none blocked.
-pub(crate) fn block(signals: &SigSet) -> io::Result<()> {
-    Ok(sigprocmask(SigmaskHow::SIG_BLOCK, Some(signals), None)?)
-}
-
-/// What ends the work, besides an error.
 pub(crate) struct Engine {
     keeper: Keeper,
     board: String,
@@ -49,7 +35,7 @@ pub(crate) struct Engine {
     manager: Option<Manager>,
     signals: SignalFd,
     events: Events,
-    /// All is to end; with what.
+    /// All is to end.
     ending: bool,
     hurry: bool,
     next_beat: u64,
@@ -63,8 +49,6 @@ impl Engine {
         events: Events,
     ) -> Result<Self, Error> {
         let board = config.board.clone();
-        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-        let signals = SignalFd::with_flags(&signals(), flags).map_err(|error| invalid("signals", error))?;
         // Orphans of our services come to us and not to init: they can be found, and reaped.
         nix::sys::prctl::set_child_subreaper(true).map_err(|error| invalid("subreaper", error))?;
         let mut engine = Engine {
@@ -73,7 +57,7 @@ impl Engine {
             units: Vec::new(),
             file,
             manager: Manager::from_environment(),
-            signals,
+            signals: incoming()?,
             events,
             ending: false,
             hurry: false,
@@ -81,6 +65,7 @@ impl Engine {
         };
         engine.define(config)?;
         engine.units_of_the_past()?;
+        removal::watch(engine.keeper.board())?;
         Ok(engine)
     }
 
@@ -88,11 +73,10 @@ impl Engine {
     pub(crate) fn run(mut self) -> Result<Keeper, Error> {
         let result = self.work();
         if let Err(error) = &result {
-            // Without the board nothing says any more who runs: rather none than two of each.
             self.events.own(format_args!("{error}: all services end"));
+            self.tell("STOPPING=1");
             self.end_without_board();
         }
-        self.tell("STOPPING=1");
         self.units.iter_mut().for_each(Unit::close_pump);
         result.map(|()| self.keeper)
     }
@@ -108,42 +92,6 @@ impl Engine {
             self.sleep(wake_at);
             self.serve();
         }
-    }
-
-    /// The services of a configuration, in their order. Those that are there already stay as they are. If there is no place
-    /// for all that are new nothing changes.
-    fn define(&mut self, config: Config) -> Result<(), Error> {
-        let known = |name: &str| self.units.iter().any(|unit| unit.service.name == name);
-        let new = config.services.iter().filter(|service| !known(&service.name));
-        let places: Vec<Place> =
-            new.map(|service| place(&self.keeper, &service.name)).collect::<Result<_, _>>()?;
-        let (mut places, mut before) = (places.into_iter(), std::mem::take(&mut self.units));
-        for service in config.services {
-            match before.iter().position(|unit| unit.service.name == service.name) {
-                Some(at) => {
-                    let mut unit = before.remove(at);
-                    unit.redefine(service);
-                    self.units.push(unit);
-                }
-                None => self.units.extend(places.next().map(|place| Unit::new(service, place, self.events))),
-            }
-        }
-        before.iter_mut().for_each(|unit| unit.removed = true);
-        self.units.append(&mut before);
-        Ok(())
-    }
-
-    /// Services that a predecessor kept and nobody defines any more: they end.
-    fn units_of_the_past(&mut self) -> Result<(), Error> {
-        for name in self.keeper.kept()? {
-            if self.units.iter().all(|unit| unit.service.name != name) {
-                let place = place(&self.keeper, &name)?;
-                let mut unit = Unit::new(Service::new(name, Vec::new()), place, self.events);
-                unit.removed = true;
-                self.units.push(unit);
-            }
-        }
-        Ok(())
     }
 
     /// Does all that can be done now, and says when there will be more.
@@ -176,14 +124,14 @@ impl Engine {
                 |name: &String| self.units.iter().any(|unit| unit.service.name == *name && unit.is_up());
             service.after.iter().all(is_up)
         };
-        Orders { now, ending: self.ending, hurry: self.hurry, turn }
+        Orders { now, ending: self.ending, hurry: self.hurry, turn, lost: false }
     }
 
     fn wake_at(&mut self, now: Now) -> Result<u64, Error> {
-        let mut wake_at = now.steady.saturating_add(BOARD);
+        let mut wake_at = u64::MAX;
         for (i, unit) in self.units.iter().enumerate() {
             wake_at = wake_at.min(unit.wake_at(&self.orders(i, now))?);
-            if matches!(&unit.service.restart, Restart::At(schedule) if schedule.follows_the_calendar()) {
+            if matches!(unit.service.restart, Restart::At(_)) {
                 wake_at = wake_at.min(now.steady + CALENDAR);
             }
         }
@@ -195,22 +143,6 @@ impl Engine {
             wake_at = wake_at.min(self.next_beat);
         }
         Ok(wake_at)
-    }
-
-    fn forget_removed(&mut self) -> Result<(), Error> {
-        let mut i = 0;
-        while i < self.units.len() {
-            let unit = &self.units[i];
-            if unit.removed && !unit.has_processes() && !unit.place.is_alive()? {
-                let mut unit = self.units.remove(i);
-                unit.close_pump();
-                self.keeper.release(&unit.place)?;
-                self.events.service(&unit.service.name, "is no longer supervised");
-            } else {
-                i += 1;
-            }
-        }
-        Ok(())
     }
 
     /// Until something happens, or that time comes.
@@ -228,10 +160,11 @@ impl Engine {
 
     /// Signals, what services say, their output.
     fn serve(&mut self) {
-        while let Ok(Some(signal)) = self.signals.read_signal() {
-            match Signal::try_from(signal.ssi_signo as i32) {
-                Ok(Signal::SIGHUP) => self.reload(),
-                Ok(signal @ (Signal::SIGTERM | Signal::SIGINT)) => {
+        while let Some(signal) = read(&self.signals) {
+            match signal {
+                Signal::SIGHUP => self.reload(),
+                Signal::SIGTERM | Signal::SIGINT => {
+                    self.tell("STOPPING=1");
                     self.hurry = self.ending;
                     self.ending = true;
                     let how = if self.hurry { "all services are killed" } else { "all services end" };
@@ -243,34 +176,8 @@ impl Engine {
         }
         for unit in &mut self.units {
             unit.listen();
-            if let Some(pump) = &mut unit.pump {
-                pump.copy();
-            }
+            unit.copy_output();
         }
-    }
-
-    fn reload(&mut self) {
-        let Some(file) = &self.file else {
-            return self.events.own("SIGHUP: there is no configuration to read again");
-        };
-        self.tell("RELOADING=1");
-        match config::read(file) {
-            Ok(config) if config.board != self.board => {
-                let (new, old) = (&config.board, &self.board);
-                self.events.own(format_args!(
-                    "the name cannot change from {old} to {new}: end this supervisor first"
-                ));
-            }
-            Ok(config) => match self.define(config) {
-                Ok(()) => self.events.own("the configuration was read again"),
-                Err(error) => self.events.own(format_args!("{error}: the configuration stays as it was")),
-            },
-            Err(errors) => {
-                errors.iter().for_each(|error| self.events.own(error));
-                self.events.own("the configuration stays as it was");
-            }
-        }
-        self.tell("READY=1");
     }
 
     fn tell(&self, state: &str) {
@@ -289,44 +196,16 @@ impl Engine {
                 Err(Errno::EINTR) => continue,
                 _ => return,
             };
-            if self.units.iter().flat_map(Unit::watched).any(|process| process.pid() == pid.as_raw()) {
+            if self.units.iter().any(|unit| unit.reaps(pid.as_raw())) {
                 return;
             }
             let _ = waitid(Id::Pid(pid), flags);
         }
     }
-
-    /// The processes that we know, by their pidfds alone.
-    fn end_without_board(&mut self) {
-        let patience = self.units.iter().map(|unit| nanos(unit.service.grace)).max().unwrap_or(0);
-        let kill_at = Now::read().steady.saturating_add(patience);
-        let all =
-            || self.units.iter().filter(|unit| !matches!(unit.phase, Phase::Down)).flat_map(Unit::watched);
-        all().for_each(|process| process.signal_group(Signal::SIGTERM));
-        while all().any(|process| !process.has_ended()) {
-            if Now::read().steady >= kill_at {
-                all().for_each(|process| process.signal_group(Signal::SIGKILL));
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        all().for_each(|process| {
-            process.reap();
-        });
-    }
 }
 
 fn invalid(what: &'static str, error: impl std::fmt::Display) -> Error {
     Error::Invalid { what, detail: error.to_string() }
-}
-
-/// A kept place; again if its holder was just leaving.
-fn place(keeper: &Keeper, name: &str) -> Result<Place, Error> {
-    loop {
-        match keeper.place(name) {
-            Err(Error::Overtaken) => {}
-            other => return other,
-        }
-    }
 }
 
 /// Until a time of the steady clock; rounded up, so that it has come when poll returns.

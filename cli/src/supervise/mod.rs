@@ -3,7 +3,7 @@
 //! ```text
 //! config    what is to run, from a file        units, pace, order, schedule   pure parts of that
 //! run       becoming the supervisor, or a standby
-//! engine    its loop                           events  what it says            clock
+//! engine    its loop                           events  what it says            clock, signals
 //! unit      one service                        notes   what a successor has to know
 //! spawn     between fork and exec              pidfd, strays, logs, notify, files
 //! control   the commands
@@ -23,6 +23,7 @@ mod pace;
 mod pidfd;
 mod run;
 mod schedule;
+mod signals;
 mod spawn;
 mod strays;
 mod unit;
@@ -121,6 +122,11 @@ struct Target {
     /// Wait no longer than this for it to happen
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "60s")]
     timeout: Duration,
+}
+
+/// A number for a service of a board, where both names would be too long.
+fn tag(board: &str, service: &str) -> u64 {
+    twox_hash::XxHash3_64::oneshot(format!("{board}\0{service}").as_bytes())
 }
 
 /// What a configuration without errors is for.

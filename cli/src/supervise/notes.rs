@@ -1,4 +1,4 @@
-//! What a supervisor remembers of a service on the board, so that its successor knows it: eight words.
+//! What a supervisor remembers of a service on the board, so that its successor knows it: nine words.
 
 use semring::heartbeat::Place;
 
@@ -12,6 +12,7 @@ const FAILURES: usize = 4;
 const NOT_BEFORE: usize = 5;
 const RATE: usize = 6;
 const OUTCOME: usize = 7;
+const PACE: usize = 8;
 
 /// The end of the last run, as far as anybody saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +78,7 @@ impl std::fmt::Display for Outcome {
 
 /// The notes of one place as somebody saw them who only looks.
 #[derive(Clone, Copy)]
-pub(crate) struct Seen<'a>(pub(crate) &'a [u64; 8]);
+pub(crate) struct Seen<'a>(pub(crate) &'a [u64; 9]);
 
 impl Seen<'_> {
     pub(crate) fn is_wanted(self) -> bool {
@@ -155,6 +156,17 @@ impl Notes<'_> {
 
     pub(crate) fn set_rate(self, memory: u64) {
         self.0.set_note(RATE, memory);
+    }
+
+    /// Of which definition FAILURES, NOT_BEFORE and RATE are; under another one they mean nothing.
+    pub(crate) fn set_pace(self, pace: u64) {
+        if self.0.note(PACE) != pace {
+            self.set_failures(0);
+            self.set_not_before(0);
+            self.set_rate(0);
+            // Last: killed before, the next one does it.
+            self.0.set_note(PACE, pace);
+        }
     }
 
     pub(crate) fn outcome(self) -> Outcome {

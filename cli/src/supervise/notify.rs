@@ -37,9 +37,8 @@ pub(crate) struct Socket {
 impl Socket {
     /// The socket of a service that runs as `uid`.
     pub(crate) fn open(board: &str, service: &str, uid: u32) -> io::Result<Self> {
-        // 107 bytes at most: a long name is told by its hash.
-        let hash = twox_hash::XxHash3_64::oneshot(format!("{board}\0{service}").as_bytes());
-        let name = format!("semring/{}/{hash:016x}", geteuid());
+        // 107 bytes at most.
+        let name = format!("semring/{}/{:016x}", geteuid(), super::tag(board, service));
         let socket = bind(&SocketAddr::from_abstract_name(&name)?)?;
         socket.set_nonblocking(true)?;
         setsockopt(&socket, PassCred, &true)?;
@@ -51,8 +50,13 @@ impl Socket {
         &self.name
     }
 
+    /// What was said, in no more than `most` datagrams: anybody may send some, and as fast as we read them.
+    pub(crate) fn hear(&self, most: usize) -> Vec<Said> {
+        (0..most).map_while(|_| self.receive()).flatten().collect()
+    }
+
     /// The next messages, one datagram's; empty if it said nothing that matters, `None` if there is none.
-    pub(crate) fn receive(&self) -> Option<Vec<Said>> {
+    fn receive(&self) -> Option<Vec<Said>> {
         let mut buffer = [0; 4096];
         let mut control = cmsg_space!(UnixCredentials);
         let mut parts = [IoSliceMut::new(&mut buffer)];
@@ -155,5 +159,18 @@ mod tests {
         assert_eq!(successor.name(), name);
         service.send_to_addr(b"WATCHDOG=1", &address).unwrap();
         assert_eq!(successor.receive(), Some(vec![Said::Beat]));
+    }
+
+    /// Whoever talks without end is heard, but not to the end: others wait.
+    #[test]
+    fn nobody_is_listened_to_for_ever() {
+        let socket =
+            Socket::open(&format!("notify-cap-{}", std::process::id()), "a", geteuid().as_raw()).unwrap();
+        let address = SocketAddr::from_abstract_name(&socket.name()[1..]).unwrap();
+        let service = UnixDatagram::unbound().unwrap();
+        for _ in 0..8 {
+            service.send_to_addr(b"X=1\nWATCHDOG=1", &address).unwrap();
+        }
+        assert_eq!([5, 5, 5].map(|most| socket.hear(most).len()), [5, 3, 0]);
     }
 }

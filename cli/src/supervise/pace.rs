@@ -23,6 +23,11 @@ impl Backoff {
         if ran >= self.healthy { 0 } else { before.saturating_add(1) }
     }
 
+    /// Until when to wait, of what was noted: no back-off lasts longer, so that is of another one.
+    pub(crate) fn until(&self, noted: u64, now: u64) -> u64 {
+        if noted > now.saturating_add(nanos(self.most)) { 0 } else { noted }
+    }
+
     /// How long to wait after so many.
     pub(crate) fn delay(&self, failures: u64) -> Duration {
         match u32::try_from(failures) {
@@ -49,13 +54,18 @@ impl Rate {
     }
 
     /// When the next start is allowed. `memory` is 0 at first.
-    pub(crate) fn allowed(&self, memory: u64) -> u64 {
-        memory.saturating_sub(nanos(self.per).saturating_sub(self.interval()))
+    pub(crate) fn allowed(&self, memory: u64, now: u64) -> u64 {
+        self.own(memory, now).saturating_sub(nanos(self.per).saturating_sub(self.interval()))
     }
 
     /// The memory after a start at that moment.
     pub(crate) fn started(&self, memory: u64, now: u64) -> u64 {
-        memory.max(now).saturating_add(self.interval())
+        self.own(memory, now).max(now).saturating_add(self.interval())
+    }
+
+    /// No starts of this rate lead further than that into the future: the memory is somebody else's.
+    fn own(&self, memory: u64, now: u64) -> u64 {
+        if memory > now.saturating_add(nanos(self.per)) { 0 } else { memory }
     }
 }
 
@@ -69,6 +79,10 @@ mod tests {
         let backoff = Backoff { least: s(1), most: s(30), healthy: s(10) };
         let delays = [0, 1, 2, 3, 5, 6, 40, u64::MAX].map(|failures| backoff.delay(failures).as_secs());
         assert_eq!(delays, [0, 1, 2, 4, 16, 30, 30, 30]);
+        assert_eq!(
+            [30, 31, u64::MAX].map(|second| backoff.until(second.saturating_mul(1_000_000_000), 0)),
+            [nanos(s(30)), 0, 0]
+        );
         assert_eq!(backoff.failures(3, s(9)), 4);
         assert_eq!(backoff.failures(3, s(10)), 0);
         assert_eq!(backoff.failures(u64::MAX, s(0)), u64::MAX);
@@ -80,7 +94,7 @@ mod tests {
         let rate = Rate { starts: 5, per: Duration::from_nanos(1_000) };
         let (mut memory, mut now, mut times) = (0, 100_000, Vec::new());
         for _ in 0..50 {
-            now = now.max(rate.allowed(memory));
+            now = now.max(rate.allowed(memory, now));
             memory = rate.started(memory, now);
             times.push(now);
         }
@@ -91,7 +105,19 @@ mod tests {
         }
         assert_eq!(times[49] - times[9], 40 * 200);
         // After a rest the burst is there again.
-        assert!(rate.allowed(memory) > now);
-        assert!(rate.allowed(memory) <= now + 2_000);
+        assert!(rate.allowed(memory, now) > now);
+        assert!(rate.allowed(memory, now) <= now + 2_000);
+    }
+
+    /// A rate per day left a memory a day ahead, under which one per second did not start for that day.
+    #[test]
+    fn the_memory_of_another_rate_counts_as_none() {
+        let rate = Rate { starts: 5, per: Duration::from_nanos(1_000) };
+        let now = 100_000;
+        assert!(rate.allowed(now + 1_000, now) > now);
+        for memory in [now + 1_001, u64::MAX] {
+            assert!(rate.allowed(memory, now) <= now);
+            assert_eq!(rate.started(memory, now), now + 200);
+        }
     }
 }

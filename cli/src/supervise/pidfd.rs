@@ -69,9 +69,18 @@ impl PidFd {
         check(result).map(drop)
     }
 
-    /// Takes the status of one that has ended, if it is our child.
+    /// Takes the status of one that has ended, if it is our child: from now on its number may be given to another.
     pub(crate) fn reap(&self) -> End {
-        match waitid(Id::PIDFd(self.fd.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG) {
+        self.status(WaitPidFlag::empty())
+    }
+
+    /// As [`reap`](Self::reap), but its number stays its own.
+    pub(crate) fn end(&self) -> End {
+        self.status(WaitPidFlag::WNOWAIT)
+    }
+
+    fn status(&self, how: WaitPidFlag) -> End {
+        match waitid(Id::PIDFd(self.fd.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | how) {
             Ok(WaitStatus::Exited(_, status)) => End::Exited(status),
             Ok(WaitStatus::Signaled(_, signal, _)) => End::Killed(signal as i32),
             _ => End::Unknown,
@@ -98,6 +107,7 @@ mod tests {
         process.signal(Signal::SIGTERM).unwrap();
         let mut fds = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
         assert_eq!(poll(&mut fds, PollTimeout::NONE), Ok(1));
+        assert_eq!(process.end(), End::Killed(15));
         assert_eq!(process.reap(), End::Killed(15));
         assert_eq!(process.reap(), End::Unknown);
         assert!(process.has_ended());

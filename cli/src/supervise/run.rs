@@ -1,10 +1,12 @@
 //! Becoming the supervisor of a board: at once, or as a standby that sleeps until the kernel wakes it.
 
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use semring::Error;
@@ -12,10 +14,11 @@ use semring::daemon::Starting;
 use semring::heartbeat::{Board, BoardOptions, Keeper};
 
 use super::config::Config;
-use super::engine::{Engine, NUDGE, block, signals};
+use super::engine::Engine;
 use super::events::Events;
 use super::files;
 use super::notify::Manager;
+use super::signals::{block, incoming, nudge_self, read};
 use crate::background::settle;
 use crate::failure::{Context, Failure};
 
@@ -39,7 +42,7 @@ pub(crate) fn run(
     let prepare = || {
         files::raise();
         // What we are told from now on waits until it is read.
-        block(&signals()).context("cannot block signals")?;
+        block().context("cannot block signals")?;
         Ok::<_, Failure>(open(&config)?)
     };
     let (mut board, _background) = settle(starting, prepare())?;
@@ -81,10 +84,9 @@ fn wait(board: &Board, events: Events) -> Result<Turn, Error> {
         board.name(),
         board.keeper()?.unwrap_or(0)
     ));
-    if let Some(manager) = Manager::from_environment() {
-        manager.tell("READY=1\nSTATUS=standing by");
-    }
-    let Some(keeper) = stand_by(board)? else { return Ok(Turn::Over) };
+    let manager = Manager::from_environment();
+    manager.iter().for_each(|manager| manager.tell("READY=1\nSTATUS=standing by"));
+    let Some(keeper) = stand_by(board, manager.as_ref())? else { return Ok(Turn::Over) };
     if board.ended() == ended {
         events.own("its supervisor is gone: taking over");
         return Ok(Turn::Ours(keeper));
@@ -95,8 +97,9 @@ fn wait(board: &Board, events: Events) -> Result<Turn, Error> {
 }
 
 /// Sleeps until the board is ours; `None` if a signal ends us before. semop(2) and signals cannot be waited for together, so
-/// a thread does the one, which is gone when this returns: a process with one thread forks the services.
-fn stand_by(board: &Board) -> Result<Option<Keeper>, Error> {
+/// a thread does the one, which is gone when this returns. Whoever supervises us hears that we live meanwhile.
+fn stand_by(board: &Board, manager: Option<&Manager>) -> Result<Option<Keeper>, Error> {
+    let incoming = incoming()?;
     let (sender, receiver) = mpsc::channel();
     let waiter = {
         let board = board.clone();
@@ -104,14 +107,18 @@ fn stand_by(board: &Board) -> Result<Option<Keeper>, Error> {
             let kept = board.keep(Duration::MAX);
             // Nobody is there to hear it only if the process is about to end.
             let _ = sender.send(kept);
-            let _ = kill(Pid::this(), NUDGE);
+            nudge_self();
         })
     };
     loop {
-        let signal = signals().wait();
+        let every = manager.and_then(Manager::beat_every);
+        manager.filter(|_| every.is_some()).inspect(|manager| manager.tell("WATCHDOG=1"));
+        let beats = every.and_then(|every| PollTimeout::try_from(every).ok());
+        let mut fds = [PollFd::new(incoming.as_fd(), PollFlags::POLLIN)];
+        let _whatever_it_says = poll(&mut fds, beats.unwrap_or(PollTimeout::NONE));
         let own_pid = std::process::id() as i32;
-        let kept = match signal {
-            Ok(signal @ (Signal::SIGTERM | Signal::SIGINT)) => {
+        let kept = match read(&incoming) {
+            Some(signal @ (Signal::SIGTERM | Signal::SIGINT)) => {
                 if board.keeper() != Ok(Some(own_pid)) {
                     return Ok(None);
                 }

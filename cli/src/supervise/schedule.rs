@@ -8,6 +8,9 @@ use serde::Serialize;
 
 use super::units::nanos;
 
+/// A run that is no further ahead of the clock is one of just now: clocks are kept right in small steps.
+const DRIFT: u64 = 60_000_000_000;
+
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Schedule {
     Every(Duration),
@@ -30,8 +33,22 @@ impl Schedule {
         Ok(schedule)
     }
 
+    /// When a job is due: `noted` is what was known of it before, `ran` when it was started last; 0 for nothing and never. A
+    /// clock that was set back has made runs that are still to come: they say nothing. Nor is anything due later than the
+    /// schedule says that holds now.
+    pub(crate) fn due(&self, noted: u64, ran: u64, now: u64) -> u64 {
+        let ran = if ran > now.saturating_add(DRIFT) { 0 } else { ran };
+        let due = match noted {
+            0 if ran == 0 => self.first(now).max(1),
+            // It has run since it was due last.
+            noted if ran >= noted => self.next(ran),
+            noted => noted,
+        };
+        due.min(self.next(now))
+    }
+
     /// When a job that nobody has run yet is due first.
-    pub(crate) fn first(&self, now: u64) -> u64 {
+    fn first(&self, now: u64) -> u64 {
         match self {
             Schedule::Every(_) => now,
             Schedule::Cron(_) => self.next(now),
@@ -49,11 +66,6 @@ impl Schedule {
                 nanos.and_then(|nanos| u64::try_from(nanos).ok()).unwrap_or(u64::MAX)
             }
         }
-    }
-
-    /// Must the calendar be looked at now and then, because somebody may set it?
-    pub(crate) fn follows_the_calendar(&self) -> bool {
-        matches!(self, Schedule::Cron(_))
     }
 }
 
@@ -83,6 +95,38 @@ mod tests {
         let schedule = Schedule::Every(Duration::from_secs(10));
         assert_eq!((schedule.first(7), schedule.next(7)), (7, 7 + 10 * SECOND));
         assert_eq!(schedule.next(u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn what_is_due_runs_once() {
+        let schedule = Schedule::Every(Duration::from_secs(100));
+        let now = 1_000_000 * SECOND;
+        assert_eq!(schedule.due(0, 0, now), now, "at first");
+        let ran = now + 1;
+        assert_eq!(schedule.due(now, ran, now + 5), ran + 100 * SECOND);
+        assert_eq!(schedule.due(0, ran, now + 5), ran + 100 * SECOND, "noted for another schedule");
+        let due = ran + 100 * SECOND;
+        assert_eq!(schedule.due(due, ran, now + 5_000 * SECOND), due, "nobody was there: late, not lost");
+        assert_eq!(schedule.due(due, due + 1, due + 2), due + 1 + 100 * SECOND);
+    }
+
+    /// A job waited until the clock had come to where it was before.
+    #[test]
+    fn a_clock_that_is_set_back_delays_nothing() {
+        let (every, hourly) =
+            (Schedule::Every(Duration::from_secs(100)), Schedule::cron("0 * * * *").unwrap());
+        let ran = local("2026-03-04 05:06:07");
+        let (due, now) = (every.next(ran), ran - 86_400 * SECOND);
+        for schedule in [&every, &hourly] {
+            assert_eq!(schedule.due(due, ran, now), schedule.next(now));
+            assert_eq!(schedule.due(0, ran, now), schedule.first(now), "as if it had never run");
+        }
+        // What was capped stays: it does not recede before the clock.
+        let capped = every.due(due, ran, now);
+        assert_eq!(every.due(capped, ran, capped), capped);
+        // A step within the drift: that run was the last one.
+        assert_eq!(every.due(ran, ran, ran - 30 * SECOND), every.next(ran - 30 * SECOND));
+        assert_eq!(hourly.due(u64::MAX, 0, now), hourly.next(now), "no time that anybody meant");
     }
 
     #[test]

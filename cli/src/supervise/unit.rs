@@ -13,16 +13,19 @@ use super::clock::Now;
 use super::config::{Restart, Service};
 use super::events::Events;
 use super::logs::Pump;
-use super::notes::{Notes, Outcome};
+use super::notes::Notes;
 use super::notify::{Said, Socket};
 use super::pidfd::{End, PidFd};
+use super::strays::Main;
 use super::units::nanos;
+pub(crate) use finish::pids;
+
 use finish::AGAIN;
 
 /// How soon to look again at what changes at this moment.
 const SOON: u64 = 2_000_000;
 
-/// Datagrams of a service before others have their turn: anybody may send some, and as fast as we read them.
+/// Datagrams of a service before others have their turn.
 const DATAGRAMS: usize = 64;
 
 /// Where it stands.
@@ -41,11 +44,15 @@ pub(crate) struct Running {
     pub(crate) main: PidFd,
     since: u64,
     ready: bool,
+    /// When it was surely alive last, by CLOCK_BOOTTIME.
+    seen: u64,
 }
 
 #[derive(Debug)]
 pub(crate) struct Ending {
-    main: i32,
+    main: Main,
+    /// Our child, which has ended: not reaped before its strays have ended, so that its session's number stays its own.
+    zombie: Option<PidFd>,
     left: Vec<PidFd>,
     kill_at: u64,
     /// How long it had run.
@@ -65,6 +72,8 @@ pub(crate) struct Orders {
     pub(crate) hurry: bool,
     /// Whoever this one is after is up; when ending: nobody who is after this one is up any more.
     pub(crate) turn: bool,
+    /// The board is gone: whoever has a service's name may be another supervisor's by now.
+    pub(crate) lost: bool,
 }
 
 #[derive(Debug)]
@@ -77,15 +86,19 @@ pub(crate) struct Unit {
     pub(crate) socket: Option<Socket>,
     /// No longer in the configuration.
     pub(crate) removed: bool,
+    /// Processes of it may live of which this board knows nothing: to be looked for before it is started.
+    haunted: bool,
     events: Events,
     /// What was said last of what cannot be helped, so that it is said once.
     complaint: String,
 }
 
 impl Unit {
-    pub(crate) fn new(service: Service, place: Place, events: Events) -> Self {
+    /// `haunted`: are there processes of that name already?
+    pub(crate) fn new(service: Service, place: Place, haunted: bool, events: Events) -> Self {
         let fingerprint = service.fingerprint();
         let (phase, complaint) = (Phase::Down, String::new());
+        Notes(&place).set_pace(service.pace());
         Unit {
             service,
             fingerprint,
@@ -94,6 +107,7 @@ impl Unit {
             pump: None,
             socket: None,
             removed: false,
+            haunted,
             events,
             complaint,
         }
@@ -101,15 +115,11 @@ impl Unit {
 
     /// The definition from now on.
     pub(crate) fn redefine(&mut self, service: Service) {
-        if matches!(self.phase, Phase::Done)
-            && (self.service.restart != service.restart || self.fingerprint != service.fingerprint())
-        {
+        if matches!(self.phase, Phase::Done) {
+            // Perhaps not under the new one.
             self.phase = Phase::Down;
-            self.notes().set_outcome(Outcome::None);
         }
-        if matches!(service.restart, Restart::At(_)) && self.service.restart != service.restart {
-            self.notes().set_not_before(0);
-        }
+        self.notes().set_pace(service.pace());
         self.fingerprint = service.fingerprint();
         self.removed = false;
         self.service = service;
@@ -164,19 +174,25 @@ impl Unit {
         }
     }
 
+    /// What it has written, as far as others are not kept waiting.
+    pub(crate) fn copy_output(&mut self) {
+        let Some(pump) = &mut self.pump else { return };
+        pump.copy();
+        if let Some(news) = pump.news() {
+            self.complain(news);
+        }
+    }
+
     /// What the service itself has said.
     pub(crate) fn listen(&mut self) {
-        for _ in 0..DATAGRAMS {
-            let Some(said) = self.socket.as_ref().and_then(Socket::receive) else { break };
-            for said in said {
-                match (said, &mut self.phase) {
-                    (Said::Ready, Phase::Running(running)) if !running.ready => {
-                        running.ready = true;
-                        self.events.service(&self.service.name, "is ready");
-                    }
-                    (Said::Beat, Phase::Running(_)) => self.place.beat(),
-                    _ => {}
+        for said in self.socket.iter().flat_map(|socket| socket.hear(DATAGRAMS)) {
+            match (said, &mut self.phase) {
+                (Said::Ready, Phase::Running(running)) if !running.ready => {
+                    running.ready = true;
+                    self.events.service(&self.service.name, "is ready");
                 }
+                (Said::Beat, Phase::Running(_)) => self.place.beat(),
+                _ => {}
             }
         }
     }
@@ -210,5 +226,14 @@ impl Unit {
             _ => (None, &[][..]),
         };
         main.into_iter().chain(left)
+    }
+
+    /// Is it for this unit to reap that child?
+    pub(crate) fn reaps(&self, pid: i32) -> bool {
+        let zombie = match &self.phase {
+            Phase::Ending(ending) => ending.zombie.as_ref(),
+            _ => None,
+        };
+        self.watched().chain(zombie).any(|process| process.pid() == pid)
     }
 }

@@ -266,3 +266,15 @@ pub(crate) fn workers(demo: i32) -> Vec<(String, i32)> {
     };
     children(demo).into_iter().filter_map(worker).collect()
 }
+
+/// Bytes without any order, the same each time.
+pub(crate) fn noise(len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    fastrand::Rng::with_seed(len as u64).fill(&mut bytes);
+    bytes
+}
+
+/// So many lines, each its own.
+pub(crate) fn numbered(lines: usize) -> String {
+    (0..lines).map(|number| format!("line {number}\n")).collect()
+}

@@ -143,6 +143,33 @@ impl Supervised {
         assert!(self.board().is_none(), "the board was left behind");
     }
 
+    /// The FIFO through which the output of a service gets into a log.
+    pub(crate) fn fifo(&self, log: &str) -> Option<PathBuf> {
+        let entries = fs::read_dir(&self.directory).unwrap().map(|entry| entry.unwrap().file_name());
+        let names = entries.map(|name| name.into_string().unwrap());
+        let mut fifos = names.filter(|name| name.starts_with(log) && name.ends_with(".pipe"));
+        fifos.next().map(|name| self.directory.join(name))
+    }
+
+    /// All processes of the services, by their environment: with the board or without it.
+    pub(crate) fn processes(&self) -> Vec<i32> {
+        let mark = format!("SEMRING_BOARD={}", self.board);
+        let all = fs::read_dir("/proc").unwrap().flatten();
+        let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let is_ours = |pid: &i32| {
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment.split(|&byte| byte == 0).any(|entry| entry == mark.as_bytes())
+        };
+        pids.filter(is_ours).collect()
+    }
+
+    /// A supervisor that is killed, and nobody takes over.
+    pub(crate) fn kill_supervisor(&mut self) {
+        signal(self.last(), SIGKILL);
+        self.until("it is gone", || self.board().is_none_or(|board| board.keeper() == Ok(None)));
+        self.reap();
+    }
+
     pub(crate) fn assert_none_doubled(&self) {
         assert_eq!(self.read("doubled"), "", "{}", self.read("events"));
     }
@@ -170,6 +197,8 @@ impl Drop for Supervised {
             }
             let _ = board.remove();
         }
+        // Those that have left, or never had, a place on it.
+        self.processes().into_iter().for_each(|pid| signal(pid, SIGKILL));
         let _ = fs::remove_dir_all(&self.directory);
     }
 }

@@ -15,7 +15,7 @@ const OTHERS: std::ops::Range<u64> = 100..100 + CAPACITY;
 
 impl Scene<'_> {
     /// Everything, from the first survivor to the last object.
-    pub(super) fn check(&mut self) {
+    pub(super) fn check_all(&mut self) {
         if self.case.op != Op::Destroy {
             self.look();
             self.survivor_writes();

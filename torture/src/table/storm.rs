@@ -10,7 +10,6 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Instant;
 
 use semring::TableOptions;
-use semring::segment::{Key, Mapping, SegmentOptions};
 
 use crate::checker::clear_away;
 use crate::fault::Fault;
@@ -19,6 +18,7 @@ use crate::random::Random;
 use crate::storm::StormTally;
 use crate::suite::{Tally, WINDOW};
 use crate::sys::{self, Pid};
+use crate::words::Words;
 
 const WORKERS: usize = 4;
 /// Keys that stay and count, and keys that come and go.
@@ -53,30 +53,21 @@ fn fresh(key: u64) -> Counts {
 }
 
 /// What the workers note, in memory that survives them.
-struct Notes(Mapping);
+struct Notes(Words);
 
 impl Notes {
     fn new() -> semring::Result<Self> {
-        let words = 1 + 2 * WORKERS * COUNTS.end as usize;
-        let segment = SegmentOptions::new().size(8 * words).create(Key::Private)?;
-        let memory = segment.attach();
-        segment.remove()?;
-        Ok(Self(memory?))
-    }
-
-    fn word(&self, i: usize) -> &AtomicU64 {
-        // Every index of this file is below the size that `new` computed.
-        self.0.word(8 * i).expect("within the notes")
+        Words::new(1 + 2 * WORKERS * COUNTS.end as usize).map(Self)
     }
 
     fn reads(&self) -> &AtomicU64 {
-        self.word(0)
+        self.0.at(0)
     }
 
     /// Changes of a record that a worker has begun, and those that it has done.
     fn of(&self, worker: usize, key: u64) -> (&AtomicU64, &AtomicU64) {
         let at = 1 + 2 * (worker * COUNTS.end as usize + key as usize);
-        (self.word(at), self.word(at + 1))
+        (self.0.at(at), self.0.at(at + 1))
     }
 }
 

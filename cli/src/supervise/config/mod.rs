@@ -108,10 +108,18 @@ impl Service {
     pub(crate) fn fingerprint(&self) -> u64 {
         let what = (&self.command, &self.environment, &self.user, &self.directory);
         let how = (&self.log, self.silence, self.ready.is_some());
-        // Serializing strings and numbers cannot fail.
-        let bytes = serde_json::to_vec(&(what, how)).unwrap_or_default();
-        twox_hash::XxHash3_64::oneshot(&bytes).max(1)
+        hash(&(what, how))
     }
+
+    /// A number that changes with everything that says when it is started again; never 0.
+    pub(crate) fn pace(&self) -> u64 {
+        hash(&(&self.restart, self.backoff, self.rate))
+    }
+}
+
+fn hash(what: &impl Serialize) -> u64 {
+    // Serializing strings and numbers cannot fail.
+    twox_hash::XxHash3_64::oneshot(&serde_json::to_vec(what).unwrap_or_default()).max(1)
 }
 
 #[cfg(test)]
@@ -122,9 +130,12 @@ mod tests {
     fn a_fingerprint_is_of_what_runs() {
         let service = Service::new("a", vec!["b".into()]);
         let same = Service { grace: Duration::ZERO, after: vec!["c".into()], ..service.clone() };
-        assert_eq!(service.fingerprint(), same.fingerprint());
+        assert_eq!((service.fingerprint(), service.pace()), (same.fingerprint(), same.pace()));
         let other = Service { command: vec!["b".into(), "c".into()], ..service.clone() };
         assert_ne!(service.fingerprint(), other.fingerprint());
+        assert_eq!(service.pace(), other.pace());
+        let rate = Rate { starts: 1, ..service.rate };
+        assert_ne!(service.pace(), Service { rate, ..service.clone() }.pace());
         let log = Some(Log { path: "x".into(), size: 1, keep: 1 });
         assert_ne!(service.fingerprint(), Service { log, ..service.clone() }.fingerprint());
     }

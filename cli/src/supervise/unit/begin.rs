@@ -3,9 +3,10 @@
 use std::io;
 use std::time::{Duration, SystemTime};
 
+use nix::libc::{EINVAL, ENOENT, ESRCH};
 use nix::unistd::{User, geteuid};
 
-use super::{Orders, Phase, Running, Unit};
+use super::{Orders, Phase, Running, Unit, pids};
 use crate::supervise::clock::Now;
 use crate::supervise::config::Restart;
 use crate::supervise::logs::Pump;
@@ -13,6 +14,8 @@ use crate::supervise::notes::Outcome;
 use crate::supervise::notify::Socket;
 use crate::supervise::pidfd::{End, PidFd};
 use crate::supervise::spawn::{NotStarted, start};
+use crate::supervise::strays::{self, Main};
+use crate::supervise::tag;
 use crate::supervise::units::nanos;
 
 impl Unit {
@@ -31,9 +34,13 @@ impl Unit {
         if let Outcome::Begun(starts) = self.notes().outcome() {
             // Started by a predecessor: if it got its place it has ended unseen, otherwise it never was.
             let member = self.place.member()?;
-            let ran = member.starts as u32 != starts;
-            self.notes().set_outcome(if ran { Outcome::Ended(End::Unknown) } else { Outcome::None });
-            if ran {
+            if member.starts as u32 != starts && self.ends_left(board, orders.now)? {
+                if member.starts == 0 {
+                    self.was_ordered(); // it ran on another board, not on this one
+                }
+            } else if member.starts as u32 == starts || member.starts == 0 {
+                self.notes().set_outcome(Outcome::None);
+            } else {
                 self.ended(Outcome::Ended(End::Unknown), member.age, orders.now);
             }
             return Ok(true);
@@ -43,14 +50,33 @@ impl Unit {
         }
         if self.notes().is_asked() {
             self.forgive(orders.now);
-        } else if self.is_finished() {
+        } else if self.is_finished() && !self.is_redefined() {
             self.phase = Phase::Done;
             return Ok(false);
         }
         if !orders.turn || self.due(orders.now) > 0 {
             return Ok(false);
         }
+        // Once: as long as we live none gets lost.
+        if std::mem::take(&mut self.haunted) && self.ends_left(board, orders.now)? {
+            self.was_ordered();
+            return Ok(true);
+        }
         self.start(board, orders.now)
+    }
+
+    /// Ends what is left of it although nobody holds its place; `false` if nothing is.
+    fn ends_left(&mut self, board: &str, now: Now) -> semring::Result<bool> {
+        let left = strays::find(Main::Unseen, board, &self.service.name);
+        if left.is_empty() {
+            return Ok(false);
+        }
+        // For `stop`, and for a successor: something of it lives, from an earlier start than any that may come.
+        let starts = self.place.member()?.starts as u32;
+        self.notes().set_outcome(Outcome::Begun(starts.wrapping_sub(1)));
+        self.say(format_args!("processes of it are left ({}), which end first", pids(&left)));
+        self.end(Main::Unseen, left, Some(End::Unknown), Duration::ZERO, now);
+        Ok(true)
     }
 
     /// Has it ended in a way after which it is not started again?
@@ -80,22 +106,15 @@ impl Unit {
     pub(super) fn due(&self, now: Now) -> u64 {
         let notes = self.notes();
         let Restart::At(schedule) = &self.service.restart else {
-            let allowed = self.service.rate.allowed(notes.rate());
-            // No back-off lasts longer: it is the calendar's time, of the job that this was.
-            let latest = now.steady.saturating_add(nanos(self.service.backoff.most));
-            let not_before = Some(notes.not_before()).filter(|&time| time <= latest).unwrap_or(0);
+            let allowed = self.service.rate.allowed(notes.rate(), now.steady);
+            let not_before = self.service.backoff.until(notes.not_before(), now.steady);
             return not_before.max(allowed).saturating_sub(now.steady);
         };
         let ran =
             self.place.ran().map_or(0, |ran| ran.duration_since(SystemTime::UNIX_EPOCH).map_or(0, nanos));
-        match notes.not_before() {
-            // It has run since it was due last.
-            due if due != 0 && ran >= due => notes.set_not_before(schedule.next(ran)),
-            0 if ran != 0 => notes.set_not_before(schedule.next(ran)),
-            0 => notes.set_not_before(schedule.first(now.calendar).max(1)),
-            _ => {}
-        }
-        notes.not_before().saturating_sub(now.calendar)
+        let due = schedule.due(notes.not_before(), ran, now.calendar);
+        notes.set_not_before(due);
+        due.saturating_sub(now.calendar)
     }
 
     pub(super) fn start(&mut self, board: &str, now: Now) -> semring::Result<bool> {
@@ -125,16 +144,17 @@ impl Unit {
 
     /// What has to be there before: the log and the socket.
     pub(super) fn prepare(&mut self, board: &str) -> io::Result<()> {
+        let user = self.service.user.as_deref().and_then(|user| User::from_name(user).ok().flatten());
+        let uid = user.map_or(geteuid(), |user| user.uid).as_raw();
         let wanted = |pump: &Pump| self.service.log.as_ref().is_some_and(|log| pump.is_of(log));
         if !self.pump.as_ref().is_some_and(wanted) {
             self.close_pump();
-            self.pump = self.service.log.as_ref().map(Pump::open).transpose()?;
+            let tag = tag(board, &self.service.name);
+            self.pump = self.service.log.as_ref().map(|log| Pump::open(log, tag, uid)).transpose()?;
         }
         if self.service.ready.is_none() {
             self.socket = None;
         } else if self.socket.is_none() {
-            let user = self.service.user.as_deref().and_then(|user| User::from_name(user).ok().flatten());
-            let uid = user.map_or(geteuid(), |user| user.uid).as_raw();
             self.socket = Some(Socket::open(board, &self.service.name, uid)?);
         }
         Ok(())
@@ -153,7 +173,7 @@ impl Unit {
     }
 
     pub(super) fn run(&mut self, main: PidFd, now: Now, ready: bool) {
-        self.phase = Phase::Running(Running { main, since: now.steady, ready });
+        self.phase = Phase::Running(Running { main, since: now.steady, ready, seen: now.boot });
     }
 
     pub(super) fn not_started(&mut self, error: &io::Error, now: Now) {
@@ -168,22 +188,39 @@ impl Unit {
             return Ok(false);
         }
         let main = match PidFd::open(holder) {
-            Ok(main) => main,
-            Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => return Ok(false), // it is gone now
+            // Asked after the pidfd was open: from then on it is one process's.
+            Ok(main) if self.place.is_holder(holder)? && !main.has_ended() => main,
+            Ok(_) => return self.bequeathed(board, holder, orders.now),
+            // There is none, or it is the number of a thread.
+            Err(error) if matches!(error.raw_os_error(), Some(ESRCH | EINVAL | ENOENT)) => {
+                return self.bequeathed(board, holder, orders.now);
+            }
             Err(error) => {
                 self.complain(format_args!("cannot watch process {holder}: {error}"));
                 return Ok(false);
             }
         };
-        // Asked after the pidfd was open: a process that holds the place has its number for itself.
-        if self.place.holder()? != Some(holder) || main.has_ended() {
-            return Ok(false);
-        }
         if let Err(error) = self.prepare(board) {
             self.complain(format_args!("cannot be heard: {error}"));
         }
         self.say(format_args!("runs already, process {holder}"));
         self.run(main, orders.now, true);
         Ok(true)
+    }
+
+    /// Who claimed the place has ended. Either so has the lease, or it is held by a process that shares its semaphore undo:
+    /// one of the service's, whatever has the number of the claimant now.
+    fn bequeathed(&mut self, board: &str, claimant: i32, now: Now) -> semring::Result<bool> {
+        if self.place.holder()? != Some(claimant) {
+            return Ok(true);
+        }
+        let ends = self.ends_left(board, now)?;
+        if !ends {
+            self.complain(format_args!(
+                "its process {claimant} has ended, but another one shares its semaphore undo (CLONE_SYSVSEM) and \
+                 cannot be found: it starts again when that has ended"
+            ));
+        }
+        Ok(ends)
     }
 }

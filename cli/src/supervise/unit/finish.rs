@@ -10,7 +10,7 @@ use crate::supervise::clock::Now;
 use crate::supervise::config::Restart;
 use crate::supervise::notes::Outcome;
 use crate::supervise::pidfd::{End, PidFd};
-use crate::supervise::strays;
+use crate::supervise::strays::{self, Main};
 use crate::supervise::units::nanos;
 
 /// How long a process that was sent KILL has before it is sent another one.
@@ -21,23 +21,10 @@ impl Unit {
         let Phase::Running(running) = &mut self.phase else { return Ok(false) };
         let (since, ready) = (running.since, running.ready);
         if running.main.has_ended() {
-            let end = running.main.reap();
-            let main = running.main.pid();
-            let left = strays::find(main, end != End::Unknown, board, &self.service.name);
-            if left.is_empty() {
-                let ran = Duration::from_nanos(orders.now.steady.saturating_sub(since));
-                self.ended(Outcome::Ended(end), ran, orders.now);
-            } else {
-                let pids: Vec<String> = left.iter().map(|process| process.pid().to_string()).collect();
-                let who = pids.join(", ");
-                self.say(format_args!(
-                    "left processes behind ({who}), which end now: run it in the foreground"
-                ));
-                // It has failed, for however long it ran.
-                self.end(main, left, Some(end), Duration::ZERO, orders.now);
-            }
+            self.main_ended(board, orders);
             return Ok(true);
         }
+        running.seen = orders.now.boot;
         let reason = if !self.is_wanted(orders) {
             if orders.ending && !orders.turn {
                 return Ok(false);
@@ -58,12 +45,42 @@ impl Unit {
         let ordered = !self.is_wanted(orders) || self.notes().is_asked() || self.is_redefined();
         if let Phase::Running(Running { main, .. }) = std::mem::replace(&mut self.phase, Phase::Down) {
             let ran = Duration::from_nanos(orders.now.steady.saturating_sub(since));
-            self.end(main.pid(), vec![main], None, ran, orders.now);
+            self.end(Main::Other(main.pid(), orders.now.boot), vec![main], None, ran, orders.now);
         }
-        if let Phase::Ending(ending) = &mut self.phase {
-            ending.ordered = ordered;
+        if ordered {
+            self.was_ordered();
         }
         Ok(true)
+    }
+
+    /// What ends now does so for no fault of its own.
+    pub(super) fn was_ordered(&mut self) {
+        if let Phase::Ending(ending) = &mut self.phase {
+            ending.ordered = true;
+        }
+    }
+
+    /// It has ended by itself; what it left behind ends now.
+    fn main_ended(&mut self, board: &str, orders: &Orders) {
+        let now = orders.now;
+        let Phase::Running(running) = std::mem::replace(&mut self.phase, Phase::Down) else { return };
+        let end = running.main.end();
+        let main = whose(&running.main, end, running.seen);
+        let left = strays(main, board, &self.service.name, orders);
+        if left.is_empty() {
+            running.main.reap();
+            let ran = Duration::from_nanos(now.steady.saturating_sub(running.since));
+            return self.ended(Outcome::Ended(end), ran, now);
+        }
+        self.say(format_args!(
+            "left processes behind ({}), which end now: run it in the foreground",
+            pids(&left)
+        ));
+        // It has failed, for however long it ran.
+        self.end(main, left, Some(end), Duration::ZERO, now);
+        if let Phase::Ending(ending) = &mut self.phase {
+            ending.zombie = Some(running.main);
+        }
     }
 
     pub(super) fn is_redefined(&self) -> bool {
@@ -90,31 +107,31 @@ impl Unit {
     }
 
     /// Ends processes: TERM now, KILL when the grace is over.
-    pub(super) fn end(&mut self, main: i32, left: Vec<PidFd>, outcome: Option<End>, ran: Duration, now: Now) {
+    pub(super) fn end(
+        &mut self,
+        main: Main,
+        left: Vec<PidFd>,
+        outcome: Option<End>,
+        ran: Duration,
+        now: Now,
+    ) {
         left.iter().for_each(|process| process.signal_group(Signal::SIGTERM));
         // A stopped process would not notice.
         left.iter().for_each(|process| process.signal_group(Signal::SIGCONT));
         let kill_at = now.steady.saturating_add(nanos(self.service.grace));
-        self.phase = Phase::Ending(Ending { main, left, kill_at, ran, outcome, ordered: false });
+        self.phase =
+            Phase::Ending(Ending { main, zombie: None, left, kill_at, ran, outcome, ordered: false });
     }
 
     pub(super) fn step_ending(&mut self, board: &str, orders: &Orders) -> bool {
         let Phase::Ending(ending) = &mut self.phase else { return false };
-        let processes = std::mem::take(&mut ending.left).into_iter();
-        let (gone, left): (Vec<PidFd>, _) = processes.partition(PidFd::has_ended);
-        ending.left = left;
-        for process in gone {
-            let end = process.reap();
-            if process.pid() == ending.main {
-                ending.outcome = Some(end);
-            }
-        }
+        ending.collect(orders.now);
         if ending.left.is_empty() {
-            let was_ours = ending.outcome.is_some_and(|end| end != End::Unknown);
-            ending.left = strays::find(ending.main, was_ours, board, &self.service.name);
+            ending.left = strays(ending.main, board, &self.service.name, orders);
             ending.left.iter().for_each(|process| process.signal_group(Signal::SIGTERM));
         }
         if ending.left.is_empty() {
+            ending.zombie.iter().for_each(|main| _ = main.reap());
             let (outcome, ran) = (Outcome::Ended(ending.outcome.unwrap_or(End::Unknown)), ending.ran);
             if ending.ordered {
                 self.forgive(orders.now);
@@ -138,7 +155,11 @@ impl Unit {
     pub(super) fn ended(&mut self, outcome: Outcome, ran: Duration, now: Now) {
         let notes = self.notes();
         notes.set_outcome(outcome);
-        if matches!(self.service.restart, Restart::At(_)) {
+        if let Restart::At(schedule) = &self.service.restart {
+            // What could not even be forked has not run: it would be due on and on.
+            if matches!(outcome, Outcome::NotExecuted(_)) {
+                notes.set_not_before(schedule.next(now.calendar));
+            }
             self.say(outcome);
             self.phase = Phase::Down;
             return;
@@ -158,4 +179,48 @@ impl Unit {
             self.phase = Phase::Down;
         }
     }
+}
+
+impl Ending {
+    /// Takes out those that have ended; the main process is reaped last.
+    fn collect(&mut self, now: Now) {
+        let processes = std::mem::take(&mut self.left).into_iter();
+        let (gone, left): (Vec<PidFd>, _) = processes.partition(PidFd::has_ended);
+        self.left = left;
+        for process in gone {
+            match self.main {
+                Main::Other(main, seen) if self.outcome.is_none() && main == process.pid() => {
+                    let end = process.end();
+                    (self.main, self.outcome) = (whose(&process, end, seen), Some(end));
+                    self.zombie = Some(process);
+                }
+                _ => _ = process.reap(),
+            }
+        }
+        match &mut self.main {
+            Main::Other(_, seen) if self.outcome.is_none() => *seen = now.boot,
+            _ => {}
+        }
+    }
+}
+
+fn strays(main: Main, board: &str, service: &str, orders: &Orders) -> Vec<PidFd> {
+    match main {
+        Main::Other(..) | Main::Unseen if orders.lost => Vec::new(),
+        main => strays::find(main, board, service),
+    }
+}
+
+/// A main process that has ended, of which only its parent knows how.
+fn whose(main: &PidFd, end: End, seen: u64) -> Main {
+    match end {
+        End::Unknown => Main::Other(main.pid(), seen),
+        _ => Main::Child(main.pid()),
+    }
+}
+
+/// Processes as people name them.
+pub(crate) fn pids(processes: &[PidFd]) -> String {
+    let pids: Vec<String> = processes.iter().map(|process| process.pid().to_string()).collect();
+    pids.join(", ")
 }
