@@ -152,6 +152,7 @@ impl Producer {
                 participant.wait_for(patience, nothing, |p| p.end.claim(p.channel.mem(), want))?
             }
         };
+        participant.spun = false; // of no use to the next call
         participant.chain();
         Ok(claimed)
     }
@@ -191,7 +192,9 @@ impl Producer {
 
     #[cold]
     fn send_later(&mut self, tag: u32, data: &[u8], patience: Patience) -> Result<(), Stop> {
-        if self.participant.spin_first(patience) && self.send_swiftly(tag, data) {
+        // As in `Consumer::recv_later`.
+        let fits = data.len() <= self.message_size();
+        if fits && self.participant.spin_first(patience) && self.send_swiftly(tag, data) {
             return Ok(());
         }
         self.send_slowly(tag, data, patience)
@@ -208,7 +211,8 @@ impl Producer {
             return Ok(Grant::new(self, len));
         }
         let patience = patience();
-        if self.participant.spin_first(patience) && self.reserve_swiftly(len) {
+        let fits = len <= self.message_size();
+        if fits && self.participant.spin_first(patience) && self.reserve_swiftly(len) {
             return Ok(Grant::new(self, len));
         }
         self.reserve_slowly(len, patience).map_err(error)

@@ -119,7 +119,10 @@ impl<const CONSUMES: bool> End<CONSUMES> {
     pub(super) fn claim_one(&mut self, shared: &Shared) -> Option<Claim> {
         let seen = self.cursor(shared);
         match self.claimable(shared, seen.position(), 1) {
-            0 => None,
+            0 => {
+                self.outlook.missed();
+                None
+            }
             _ => self.win(shared, seen, 1),
         }
     }
