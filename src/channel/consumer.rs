@@ -75,6 +75,10 @@ impl End for Receiver {
         Receiver::glance(self, mem)
     }
 
+    fn raced(&mut self) -> bool {
+        Receiver::raced(self)
+    }
+
     fn before_sleep(&mut self, mem: &Shared) -> bool {
         Receiver::before_sleep(self, mem)
     }

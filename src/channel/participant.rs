@@ -36,6 +36,8 @@ pub(crate) trait End: Sized {
     fn poll(&self, mem: &Shared) -> Poll;
     /// Likewise, for a loop that spins: disturbs the other side less, and may miss what a poll sees.
     fn glance(&self, mem: &Shared) -> bool;
+    /// Did the last attempt fail because others were faster?
+    fn raced(&mut self) -> bool;
     /// Publishes what others need to see before we sleep or leave; says whether there was anything.
     fn before_sleep(&mut self, mem: &Shared) -> bool;
     /// Ends a claim whose guard was forgotten, or that is open when we leave.

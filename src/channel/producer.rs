@@ -89,6 +89,10 @@ impl End for Sender {
         Sender::glance(self, mem)
     }
 
+    fn raced(&mut self) -> bool {
+        Sender::raced(self)
+    }
+
     fn before_sleep(&mut self, _mem: &Shared) -> bool {
         false
     }

@@ -43,7 +43,7 @@ impl<E: End> Participant<E> {
         if !waits || self.met.is_some() || !self.undisturbed() {
             return false;
         }
-        let worth_it = self.spin();
+        let worth_it = self.end.raced() || self.spin();
         self.spun = !worth_it;
         worth_it
     }
