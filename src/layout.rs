@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! byte 0       header            written once by the creator, magic last
-//!      1024    counters          joins of both sides, recoveries, adopted, tombstones
+//!      1024    counters          joins of both sides, recoveries, adopted, tombstones, failed joins of both sides
 //!      1152    producers' side   bitmap of sleeping producers, count of changes among producers
 //!      1280    consumers' side   the same for consumers, and a bitmap of messages given back
 //!      1408    tail              producers' position
@@ -58,13 +58,15 @@ pub(crate) mod header {
 
 /// Byte offsets of the words that participants change.
 pub(crate) mod shared {
-    /// Participants of each side that ever registered: `JOINS + 8 * side`.
+    /// Participants of each side that ever began to register: `JOINS + 8 * side`.
     pub(crate) const JOINS: usize = 1024;
     pub(crate) const RECOVERIES: usize = 1040;
     pub(crate) const ADOPTED: usize = 1048;
     pub(crate) const TOMBSTONES: usize = 1056;
     /// Indices below this one have been used: the records that are worth a look.
     pub(crate) const USED: usize = 1064;
+    /// Those of [`JOINS`] whose registration failed: `FAILED + 8 * side`.
+    pub(crate) const FAILED: usize = 1072;
     /// Bitmap of sleepers: `SLEEPERS + LINE * side`.
     pub(crate) const SLEEPERS: usize = 1152;
     /// Counts what a peer of that side should look at: `CHANGES + LINE * side`.
@@ -100,7 +102,7 @@ pub(crate) mod slot {
 }
 
 const_assert!(header::SCRUB + 8 <= header::NAME && header::BYTES <= shared::JOINS);
-const_assert!(shared::USED + 8 <= shared::SLEEPERS);
+const_assert!(shared::USED + 8 <= shared::FAILED && shared::FAILED + 16 <= shared::SLEEPERS);
 const_assert!(shared::CHANGES + LINE + 8 == shared::GIVEN && shared::GIVEN + 8 <= shared::TAIL);
 const_assert!(shared::TAIL + LINE == shared::HEAD && shared::HEAD + LINE == shared::FREE);
 const_assert!(shared::FREE + LINE <= record::BASE && record::BASE % LINE == 0);

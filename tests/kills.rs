@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use common::child::{self, Child};
-use common::{KINDS, Name, checksum, eventually, options, small};
+use common::{KINDS, Name, Random, checksum, eventually, options, small};
 use semring::segment::{Key, Mapping, Segment, SegmentOptions};
 use semring::{Channel, Kind, RecvError};
 
@@ -116,19 +116,6 @@ fn consume(arguments: &[&str]) {
     };
     assert_eq!(end, RecvError::Disconnected);
     child::say("drained");
-}
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        // SplitMix64 (Steele, Lea, Flood 2014).
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % n
-    }
 }
 
 fn storm(kind: Kind, capacity: u64, producers: u64, consumers: usize, kills: u64, seed: u64) {

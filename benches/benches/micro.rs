@@ -7,7 +7,8 @@ use std::sync::Mutex;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use semring::{Batch, Channel, Consumer, Kind, Options, Producer};
+use semring::segment::Key;
+use semring::{Batch, BulkConsumer, BulkProducer, Channel, Consumer, Kind, Options, Producer};
 
 const KINDS: [(Kind, &str); 2] = [(Kind::Spsc, "spsc"), (Kind::Mpmc, "mpmc")];
 const SIZES: [usize; 3] = [8, 64, 1024];
@@ -28,8 +29,24 @@ fn with_channel(kind: Kind, size: usize, work: impl FnOnce(&mut Producer, &mut C
     let options = Options::new().kind(kind).capacity(1024).message_size(size as u64);
     let (mut producer, mut consumer) = {
         let mut channel = CHANNEL.lock().unwrap_or_else(|e| e.into_inner());
-        let new = channel.insert(options.create(semring::segment::Key::Private).expect("a channel"));
+        let new = channel.insert(options.create(Key::Private).expect("a channel"));
         (new.producer().expect("a producer"), new.consumer().expect("a consumer"))
+    };
+    work(&mut producer, &mut consumer);
+    remove();
+}
+
+/// The same with values of `N` bytes, many to a slot.
+fn with_bulks<const N: usize>(
+    kind: Kind,
+    work: impl FnOnce(&mut BulkProducer<[u8; N]>, &mut BulkConsumer<[u8; N]>),
+) {
+    let options = Options::new().kind(kind).capacity((1024 / BATCH) as u64);
+    let (mut producer, mut consumer) = {
+        let mut channel = CHANNEL.lock().unwrap_or_else(|e| e.into_inner());
+        let producer = options.bulk_producer(Key::Private, "value", BATCH).expect("a producer");
+        let id = channel.insert(producer.inner().channel()).id();
+        (producer, options.bulk_consumer(Key::Id(id), "value", BATCH).expect("a consumer"))
     };
     work(&mut producer, &mut consumer);
     remove();
@@ -106,6 +123,29 @@ fn batches(c: &mut Criterion) {
     });
 }
 
+fn bulks(c: &mut Criterion) {
+    let mut group = c.benchmark_group("send, recv of a bulk of 32");
+    group.throughput(Throughput::Elements(BATCH as u64));
+    for (kind, name) in KINDS {
+        bulk::<8>(&mut group, kind, name);
+        bulk::<64>(&mut group, kind, name);
+        bulk::<1024>(&mut group, kind, name);
+    }
+    group.finish();
+}
+
+fn bulk<const N: usize>(group: &mut BenchmarkGroup<'_, WallTime>, kind: Kind, name: &str) {
+    with_bulks::<N>(kind, |producer, consumer| {
+        let values = [[7; N]; BATCH];
+        group.bench_function(BenchmarkId::new(name, N), |b| {
+            b.iter(|| {
+                producer.send(black_box(&values)).expect("send");
+                consumer.recv().expect("recv").len()
+            });
+        });
+    });
+}
+
 fn nothing_there(c: &mut Criterion) {
     let mut group = c.benchmark_group("try_recv_into, empty");
     for (kind, name) in KINDS {
@@ -146,6 +186,7 @@ fn all(c: &mut Criterion) {
     recv_allocating(c);
     in_place(c);
     batches(c);
+    bulks(c);
     nothing_there(c);
     status(c);
 }

@@ -63,10 +63,17 @@ impl Attachment {
         self.header.wake == WakeMode::Fence
     }
 
-    /// Participants of that side that ever registered.
+    /// Participants of that side that ever began to register. It is never lowered: who loaded it before that would take a
+    /// failure for somebody who came and went.
     #[inline]
     pub(crate) fn joins(&self, side: Side) -> &AtomicU64 {
         self.mem.word(shared::JOINS + 8 * side as usize)
+    }
+
+    /// Those of [`joins`](Self::joins) whose registration failed; raised under LOCK.
+    #[inline]
+    pub(crate) fn failed(&self, side: Side) -> &AtomicU64 {
+        self.mem.word(shared::FAILED + 8 * side as usize)
     }
 
     /// Changes among the participants of that side that its peers should look at.

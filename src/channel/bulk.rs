@@ -1,27 +1,28 @@
-//! Many values of one plain-data type to a slot, for streams of values that are smaller than what a slot of their own costs.
+//! Many values of one plain-data type to a slot, for streams of values that cost less than a slot of their own would.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytemuck::{AnyBitPattern, NoUninit};
 
 use super::consumer::{Consumer, recv_error, recv_timeout_error, try_recv_error};
 use super::lease::Lease;
 use super::message::Received;
-use super::participant::Stop;
-use super::producer::{Producer, SendBatchError, send_error};
+use super::participant::{Patience, Stop};
+use super::producer::{Producer, SendBatchError, send_timeout_error, try_send_error};
 use crate::error::{
-    Error, RecvError, RecvTimeoutError, Result, SendError, SendTimeoutError, TryRecvError, TrySendError,
+    Error, RecvError, RecvTimeoutError, Result, SendTimeoutError, TryRecvError, TrySendError,
 };
 
 /// Sends values of one plain-data type, many to a slot. Made by
 /// [`Options::bulk_producer`](crate::Options::bulk_producer).
 ///
-/// A slot with its values is one message in all that the channel promises: it reaches one consumer, whole; what was sent
-/// before a death stays sent; and what a dead consumer had in hand is delivered again, flagged. So values cost some
-/// nanoseconds each and not a slot of their own. Values that are sent one by one take a slot each all the same: nothing is
-/// held back for others to join it.
+/// A slot with its values is one message in all that the channel promises: it reaches one consumer, whole; what was
+/// sent before a death stays sent; and what a dead consumer had in hand is delivered again, flagged. So values cost
+/// some nanoseconds each and not a slot of their own. Values that are sent one by one take a slot each all the same:
+/// nothing is held back for others to join it.
 ///
 /// # Examples
 /// ```
@@ -40,7 +41,6 @@ use crate::error::{
 /// consumer.inner().channel().remove()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct BulkProducer<T> {
     inner: Producer,
     values: usize,
@@ -57,7 +57,8 @@ impl<T: NoUninit> BulkProducer<T> {
         self.values
     }
 
-    /// Sends all values in order, waiting while the channel is full. Other producers' slots may come in between.
+    /// Sends all values in order, waiting while the channel is full. Other producers' slots may come in between. For no
+    /// values nothing is sent.
     ///
     /// # Errors
     /// As [`Producer::send`], with the number of values sent before: whole slots.
@@ -70,44 +71,44 @@ impl<T: NoUninit> BulkProducer<T> {
         Ok(())
     }
 
-    /// Sends as many values as there are free slots for now, from the first; says how many.
+    /// Sends as many values as there is room for now, from the first; says how many, at least one: whole slots. No
+    /// values are sent without a look: 0.
     ///
     /// # Errors
     /// `Full` if there is no room for the first; otherwise as [`Producer::try_send`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use semring::Options;
+    /// # let name = format!("bulk-try-doc-{}", std::process::id());
+    /// # let options = Options::new().capacity(2);
+    /// # let mut producer = options.bulk_producer::<u64>(&name, "Tick", 32)?;
+    /// # let consumer = Options::new().bulk_consumer::<u64>(&name, "Tick", 32)?;
+    /// let ticks: Vec<u64> = (0..100).collect();
+    /// assert_eq!(producer.try_send(&ticks)?, 64); // two slots were free
+    /// assert!(producer.try_send(&ticks[64..]).is_err());
+    /// # consumer.inner().channel().remove()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_send(&mut self, values: &[T]) -> Result<usize, TrySendError> {
+        self.send_some(values, Patience::None, try_send_error)
+    }
+
+    /// As [`BulkProducer::try_send`], waiting for room no longer than `timeout` in all.
+    ///
+    /// # Errors
+    /// `Timeout` if there was no room for the first; otherwise as [`Producer::send_timeout`].
+    pub fn send_timeout(&mut self, values: &[T], timeout: Duration) -> Result<usize, SendTimeoutError> {
+        self.send_some(values, Patience::lasting(timeout), send_timeout_error)
+    }
+
+    fn send_some<E>(&mut self, values: &[T], patience: Patience, error: fn(Stop) -> E) -> Result<usize, E> {
         let mut sent = 0;
         for slot in values.chunks(self.values) {
-            match self.inner.try_send(bytemuck::cast_slice(slot)) {
+            match self.inner.send_with(0, bytemuck::cast_slice(slot), || patience, error) {
                 Ok(()) => sent += slot.len(),
                 Err(e) if sent == 0 => return Err(e),
                 Err(_) => break, // the next call meets the reason again
-            }
-        }
-        Ok(sent)
-    }
-
-    /// Sends all values in order, waiting no longer than `timeout`. Says how many were sent: fewer if the time was over.
-    ///
-    /// # Errors
-    /// As [`BulkProducer::send`].
-    pub fn send_timeout(&mut self, values: &[T], timeout: Duration) -> Result<usize, SendBatchError> {
-        let deadline = Instant::now().checked_add(timeout);
-        let mut sent = 0;
-        for slot in values.chunks(self.values) {
-            let bytes = bytemuck::cast_slice(slot);
-            let outcome = match deadline {
-                Some(deadline) => self.inner.send_deadline(bytes, deadline),
-                None => self.inner.send(bytes).map_err(unlimited),
-            };
-            match outcome {
-                Ok(()) => sent += slot.len(),
-                Err(SendTimeoutError::Timeout(())) => break,
-                Err(SendTimeoutError::Disconnected(())) => {
-                    return Err(SendBatchError { sent, error: SendError::Disconnected(()) });
-                }
-                Err(SendTimeoutError::Failed((), e)) => {
-                    return Err(SendBatchError { sent, error: send_error(Stop::Failed(e)) });
-                }
             }
         }
         Ok(sent)
@@ -127,16 +128,15 @@ impl<T: NoUninit> BulkProducer<T> {
     }
 }
 
-fn unlimited(error: SendError) -> SendTimeoutError {
-    match error {
-        SendError::Disconnected(()) => SendTimeoutError::Disconnected(()),
-        SendError::Failed((), e) => SendTimeoutError::Failed((), e),
+impl<T> fmt::Debug for BulkProducer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { inner, values, of: _ } = self;
+        f.debug_struct("BulkProducer").field("inner", inner).field("values_per_slot", values).finish()
     }
 }
 
 /// Receives values of one plain-data type, a slot's at a time. Made by
 /// [`Options::bulk_consumer`](crate::Options::bulk_consumer); its example is at [`BulkProducer`].
-#[derive(Debug)]
 pub struct BulkConsumer<T> {
     inner: Consumer,
     /// A slot's values, as many as there can be.
@@ -157,8 +157,8 @@ impl<T: AnyBitPattern + NoUninit> BulkConsumer<T> {
     /// [`Consumer::recv`], at most once if this process dies while it works on them.
     ///
     /// # Errors
-    /// As [`Consumer::recv`]; `Failed` with [`Error::Mismatch`] for a message of no whole number of values, which a
-    /// producer of plain bytes has sent.
+    /// As [`Consumer::recv`]; `Failed` with [`Error::Mismatch`] for a message of no values or no whole number of them,
+    /// which a producer of plain bytes has sent: it is gone, and the next call receives the next one.
     #[inline]
     pub fn recv(&mut self) -> Result<Bulk<'_, T>, RecvError> {
         let received = self.inner.recv_into(bytemuck::cast_slice_mut(&mut self.buffer))?;
@@ -199,15 +199,32 @@ impl<T: AnyBitPattern + NoUninit> BulkConsumer<T> {
     /// producer.send(&[1, 2, 3])?;
     /// consumer.lease()?.retry(); // could not: another consumer, or we again
     /// let lease = consumer.lease()?;
-    /// assert_eq!((lease.values(), lease.attempt()), (&[1, 2, 3][..], 2));
+    /// assert_eq!((&*lease, lease.attempt()), (&[1, 2, 3][..], 2));
     /// lease.ack();
     /// # consumer.inner().channel().remove()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn lease(&mut self) -> Result<BulkLease<'_, T>, RecvError> {
-        let Self { inner, buffer } = self;
-        let lease = inner.lease()?;
-        BulkLease::new(lease, buffer).map_err(|e| recv_error(Stop::Failed(e)))
+        let lease = self.inner.lease()?;
+        BulkLease::new(lease, &mut self.buffer).map_err(|e| recv_error(Stop::Failed(e)))
+    }
+
+    /// As [`BulkConsumer::lease`], if there is a slot with values now.
+    ///
+    /// # Errors
+    /// As [`BulkConsumer::try_recv`].
+    pub fn try_lease(&mut self) -> Result<BulkLease<'_, T>, TryRecvError> {
+        let lease = self.inner.try_lease()?;
+        BulkLease::new(lease, &mut self.buffer).map_err(|e| try_recv_error(Stop::Failed(e)))
+    }
+
+    /// As [`BulkConsumer::lease`], waiting no longer than `timeout`.
+    ///
+    /// # Errors
+    /// As [`BulkConsumer::recv_timeout`].
+    pub fn lease_timeout(&mut self, timeout: Duration) -> Result<BulkLease<'_, T>, RecvTimeoutError> {
+        let lease = self.inner.lease_timeout(timeout)?;
+        BulkLease::new(lease, &mut self.buffer).map_err(|e| recv_timeout_error(Stop::Failed(e)))
     }
 
     /// The consumer of bytes underneath.
@@ -224,19 +241,27 @@ impl<T: AnyBitPattern + NoUninit> BulkConsumer<T> {
     }
 }
 
-/// How many values a message of so many bytes has.
+impl<T> fmt::Debug for BulkConsumer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { inner, buffer } = self;
+        f.debug_struct("BulkConsumer").field("inner", inner).field("values_per_slot", &buffer.len()).finish()
+    }
+}
+
+/// How many values a message of so many bytes has: at least one.
+#[inline]
 fn whole<T>(bytes: usize) -> Result<usize> {
-    if bytes % size_of::<T>() == 0 {
+    if bytes != 0 && bytes % size_of::<T>() == 0 {
         return Ok(bytes / size_of::<T>());
     }
     Err(Error::Mismatch {
         what: "message length",
-        asked: format!("a multiple of {}", size_of::<T>()),
+        asked: format!("{} or a multiple of it", size_of::<T>()),
         existing: bytes.to_string(),
     })
 }
 
-/// The values of one slot, in the consumer's buffer until its next call.
+/// The values of one slot, in the consumer's buffer until its next call: a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bulk<'a, T> {
     values: &'a [T],
@@ -271,8 +296,8 @@ impl<T> Deref for Bulk<'_, T> {
     }
 }
 
-/// The values of one slot, which stay there until they are acknowledged. Made by [`BulkConsumer::lease`]; a drop, a panic
-/// and a death do what they do to a [`Lease`].
+/// The values of one slot, which stay there until they are acknowledged; to look at, a slice. Made by
+/// [`BulkConsumer::lease`]; a drop, a panic and a death do what they do to a [`Lease`].
 #[must_use = "a lease that is dropped acknowledges the values"]
 #[derive(Debug)]
 pub struct BulkLease<'a, T> {
@@ -286,11 +311,6 @@ impl<'a, T: AnyBitPattern + NoUninit> BulkLease<'a, T> {
         let values = &mut buffer[..count];
         lease.read(0, bytemuck::cast_slice_mut(values))?;
         Ok(Self { lease, values })
-    }
-
-    /// The values.
-    pub fn values(&self) -> &[T] {
-        self.values
     }
 
     /// As [`Lease::attempt`].
@@ -311,5 +331,13 @@ impl<'a, T: AnyBitPattern + NoUninit> BulkLease<'a, T> {
     /// As [`Lease::retry`].
     pub fn retry(self) {
         self.lease.retry();
+    }
+}
+
+impl<T> Deref for BulkLease<'_, T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        self.values
     }
 }

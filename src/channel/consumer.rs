@@ -75,6 +75,10 @@ impl End for Receiver {
         Receiver::glance(self, mem)
     }
 
+    fn raced(&mut self) -> bool {
+        Receiver::raced(self)
+    }
+
     fn before_sleep(&mut self, mem: &Shared) -> bool {
         Receiver::before_sleep(self, mem)
     }
@@ -130,6 +134,7 @@ impl Consumer {
                 participant.wait_for(patience, nothing, |p| p.end.claim(p.channel.mem(), want))?
             }
         };
+        participant.spun = false; // of no use to the next call
         participant.chain();
         Ok(claimed)
     }
@@ -276,7 +281,8 @@ impl Consumer {
     /// Spins before it takes the slow path. `None`: see [`stopped`](Self::stopped).
     #[inline(never)]
     fn recv_later(&mut self, buffer: &mut [u8], patience: Patience) -> Option<Taken> {
-        if self.participant.spin_first(patience) {
+        // Only for what the swift path can do: not where the answer is an error that is known already.
+        if buffer.len() >= self.swift_buffer && self.participant.spin_first(patience) {
             if let Some(taken) = self.recv_swiftly(buffer) {
                 return Some(taken);
             }

@@ -182,6 +182,8 @@ fn every_word_changes_between_two_reads() {
         shared::JOINS + 8,
         shared::RECOVERIES,
         shared::USED,
+        shared::FAILED,
+        shared::FAILED + 8,
         shared::SLEEPERS,
         shared::CHANGES,
         shared::SLEEPERS + LINE,

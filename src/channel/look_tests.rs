@@ -2,14 +2,16 @@
 //! ones, and must not be the only one that knew.
 
 use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use super::testing::Bench;
 use super::*;
-use crate::error::{Error, RecvTimeoutError, SendTimeoutError};
-use crate::layout::{record, shared};
+use crate::error::{Error, RecvTimeoutError, SendTimeoutError, TrySendError};
+use crate::layout::{LINE, record, shared};
 use crate::os;
 use crate::pair::Set as _;
+use crate::ring::probe::with_mutant;
 use crate::ring::{Index, Kind, Side, meddled};
 use crate::sync::{AtomicU64, Ordering};
 
@@ -21,6 +23,8 @@ const BRIEF: Duration = Duration::from_millis(20);
 const AWAKE: u64 = 0;
 const SLEEPING: u64 = 1;
 const NOTIFIED: u64 = 2;
+/// A word that a look comes by after JOINS, and before the snapshot for the first time.
+const BEHIND_THE_JOINS: usize = shared::USED;
 
 impl Bench {
     /// Of one slot.
@@ -53,7 +57,6 @@ fn at_nth(
 /// Somebody whom a consumer has waited for came and went, and it waited on.
 #[test]
 fn a_peer_that_comes_and_goes_during_the_look() {
-    const BEHIND_THE_JOINS: usize = shared::USED;
     for kind in [Kind::Spsc, Kind::Mpmc] {
         // Three times in each look: the first call of a handle has one before it waits.
         for nth in 1..=6 {
@@ -97,22 +100,128 @@ fn a_sleeper_that_dies_during_the_look() {
     }
 }
 
+/// A registration that stands still before the step that makes it a participant, and fails then.
+struct Failing {
+    go: mpsc::Sender<()>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Failing {
+    /// JOINS is raised, and LOCK is held. It would be the second participant.
+    fn begin(channel: &Channel, side: Side) -> Self {
+        let (say, hear) = mpsc::channel();
+        let (go, told) = mpsc::channel();
+        let channel = channel.clone();
+        let thread = thread::spawn(move || {
+            let set = channel.attachment.set.id();
+            let raise = move |by| os::sem::op(set, &[os::sem::sembuf(4 + 1, by, 0)]).expect("its lease");
+            let last_word = shared::CHANGES + LINE * side.other() as usize;
+            let midway = at_nth(
+                last_word,
+                |_| true,
+                1,
+                move || {
+                    say.send(()).expect("somebody waits for it");
+                    let _: Result<(), _> = told.recv();
+                    raise(1);
+                },
+            );
+            let failed = meddled(midway, || match side {
+                Side::Producers => channel.producer().map(drop),
+                Side::Consumers => channel.consumer().map(drop),
+            });
+            raise(-1);
+            assert!(matches!(failed, Err(Error::Corrupt { what: "lock", .. })), "{failed:?}");
+        });
+        hear.recv().expect("on its way");
+        Self { go, thread }
+    }
+
+    /// Does, and gives LOCK back.
+    fn fail(self) {
+        drop(self.go);
+        self.thread.join().expect("failed as it should");
+    }
+}
+
 /// Whoever waits for the first producer was told of one that had gone.
 #[test]
 fn a_registration_that_fails_is_none() {
     let bench = Bench::small(Kind::Mpmc);
-    let attachment = &bench.0.attachment;
     let mut consumer = bench.0.consumer().expect("consumer");
+    Failing::begin(&bench.0, Side::Producers).fail();
     let index = Index::new(1, 5).expect("the next one");
-    let (lease, set) = (4 + 1, attachment.set);
-    let raise = move |by| os::sem::op(set.id(), &[os::sem::sembuf(lease, by, 0)]).expect("its lease");
-    let state = attachment.mem().geometry().record(1) + record::STATE;
-    // As the last thing before the step that makes it a participant.
-    let failed = meddled(at_nth(state, |role| role == 0, 2, move || raise(1)), || bench.0.producer());
-    assert!(matches!(failed, Err(Error::Corrupt { what: "lock", .. })), "{failed:?}");
-    raise(-1);
-    assert_eq!(attachment.mem().record(index, record::STATE).load(Ordering::Acquire), 0);
+    assert_eq!(bench.0.attachment.mem().record(index, record::STATE).load(Ordering::Acquire), 0);
     assert_eq!(consumer.recv_timeout(BRIEF), Err(RecvTimeoutError::Timeout));
-    assert_eq!(bench.0.producer().expect("its place").participant.me, index);
-    assert_eq!(consumer.recv_timeout(SOON), Err(RecvTimeoutError::Disconnected));
+    let mut late = bench.0.consumer().expect("its place");
+    assert_eq!(late.participant.me, index);
+    drop(bench.0.producer().expect("comes and goes"));
+    for waiting in [&mut consumer, &mut late] {
+        assert_eq!(waiting.recv_timeout(SOON), Err(RecvTimeoutError::Disconnected));
+    }
+}
+
+/// A producer that has come first sends, and something happens when its look comes by a word. It has room.
+fn send_while(
+    producer: &mut Producer,
+    word: usize,
+    happen: impl FnOnce() + 'static,
+) -> Result<(), TrySendError> {
+    meddled(at_nth(word, |_| true, 1, happen), || producer.try_send(b"room"))
+}
+
+/// What the look had seen of it in JOINS was taken for a consumer that came and went.
+fn it_fails_during_the_look() {
+    let bench = Bench::small(Kind::Mpmc);
+    let mut producer = bench.0.producer().expect("producer");
+    let failing = Failing::begin(&bench.0, Side::Consumers);
+    assert_eq!(send_while(&mut producer, BEHIND_THE_JOINS, move || failing.fail()), Ok(()));
+}
+
+/// The look has seen nothing of it in JOINS: FAILED alone is no news.
+fn it_begins_and_fails_during_the_look() {
+    let bench = Bench::small(Kind::Mpmc);
+    let mut producer = bench.0.producer().expect("producer");
+    let channel = bench.0.clone();
+    let fail = move || Failing::begin(&channel, Side::Consumers).fail();
+    assert_eq!(send_while(&mut producer, BEHIND_THE_JOINS, fail), Ok(()));
+}
+
+/// It is still at it when the look is over, whose snapshot has LOCK free.
+fn it_begins_during_the_look() {
+    const BEHIND_THE_SNAPSHOT: usize = shared::FAILED + 8 * Side::Consumers as usize;
+    let bench = Bench::small(Kind::Mpmc);
+    let mut producer = bench.0.producer().expect("producer");
+    let channel = bench.0.clone();
+    let (keep, kept) = mpsc::channel();
+    let begin = move || keep.send(Failing::begin(&channel, Side::Consumers)).expect("kept");
+    let sent = send_while(&mut producer, BEHIND_THE_SNAPSHOT, begin);
+    kept.recv().expect("has begun").fail();
+    assert_eq!(sent, Ok(()));
+}
+
+#[test]
+fn a_registration_that_fails_during_the_look() {
+    it_fails_during_the_look();
+    it_begins_and_fails_during_the_look();
+    it_begins_during_the_look();
+}
+
+/// JOINS before the snapshot, FAILED after it.
+#[test]
+fn without_the_order_of_a_look_it_fails() {
+    assert!(with_mutant("failures before the leases", it_fails_during_the_look).is_err());
+    assert!(with_mutant("joins after the leases", it_begins_during_the_look).is_err());
+}
+
+/// A failure may hide from one look who came and went before it; not from the next call.
+#[test]
+fn the_next_call_judges_what_a_failure_hid() {
+    let bench = Bench::of(&Options::new().kind(Kind::Mpmc).capacity(64).message_size(8).participants(5));
+    let mut producer = bench.0.producer().expect("producer");
+    drop(bench.0.consumer().expect("consumer"));
+    let channel = bench.0.clone();
+    let fail = move || Failing::begin(&channel, Side::Consumers).fail();
+    assert_eq!(send_while(&mut producer, BEHIND_THE_JOINS, fail), Ok(()), "hidden");
+    assert_eq!(producer.try_send(b"room"), Err(TrySendError::Disconnected(())));
 }

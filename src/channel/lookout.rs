@@ -11,10 +11,12 @@ use crate::error::{Error, Result};
 use crate::layout::MAX_PARTICIPANTS;
 use crate::park::Look;
 use crate::ring::Side;
+use crate::ring::probe::mutant;
 use crate::sync::Ordering;
 
 /// What a participant can see of the others.
 struct Sight {
+    /// Joins of the other side before the snapshot, less failures until after it.
     joined: u64,
     observed: [u64; MAX_PARTICIPANTS],
     snapshot: Snapshot,
@@ -22,13 +24,18 @@ struct Sight {
 
 impl Sight {
     fn of(channel: &Attachment, side: Side) -> Result<Self> {
-        Ok(Self {
-            // Joins before the snapshot: a join that we see and whose lock is free in the snapshot is complete, or dead.
-            joined: channel.joins(side.other()).load(Ordering::Acquire), // SYNC(joins)
-            // Park words before the leases too: a mark must hit the sleep of the one who is dead, not of its successor.
-            observed: recovery::observe_sleepers(channel),
-            snapshot: channel.set.snapshot()?,
-        })
+        let joins = || channel.joins(side.other()).load(Ordering::Acquire); // SYNC(joins)
+        let failed = || channel.failed(side.other()).load(Ordering::Relaxed); // ordered by LOCK, as the snapshot has it
+        // Joins before the snapshot: a join that we see and whose lock is free in the snapshot is complete, dead or failed.
+        let joined = joins();
+        let early = mutant("failures before the leases").then(failed);
+        // Park words before the leases too: a mark must hit the sleep of the one who is dead, not of its successor.
+        let observed = recovery::observe_sleepers(channel);
+        let snapshot = channel.set.snapshot()?;
+        // Failures after it: none of a join that we see is missing. Others may hide a join; they make us look again.
+        let failed = early.unwrap_or_else(failed);
+        let joined = if mutant("joins after the leases") { joins() } else { joined };
+        Ok(Self { joined: joined.wrapping_sub(failed), observed, snapshot })
     }
 }
 
@@ -76,7 +83,9 @@ impl<E: End> Participant<E> {
         }
         let waits =
             E::SIDE == Side::Producers && self.channel.header.when_no_consumer == WhenNoConsumer::Wait;
-        let has_been_there = self.seen || joined != self.base;
+        // Fewer than when we came: failures since then, of joins that this look did not see.
+        let more = joined.wrapping_sub(self.base) as i64 > 0;
+        let has_been_there = self.seen || more;
         if has_been_there && !busy && !waits { Look::Gone } else { Look::Wait }
     }
 }

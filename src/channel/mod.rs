@@ -30,6 +30,8 @@ mod typed;
 mod waiting;
 
 #[cfg(test)]
+mod chain_tests;
+#[cfg(test)]
 mod fetch_tests;
 #[cfg(test)]
 mod gift_tests;
@@ -37,6 +39,8 @@ mod gift_tests;
 mod look_tests;
 #[cfg(test)]
 mod recheck_tests;
+#[cfg(test)]
+mod spin_tests;
 #[cfg(test)]
 mod testing;
 

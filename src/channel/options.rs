@@ -266,10 +266,12 @@ impl Options {
     }
 
     /// Becomes a producer of values of one plain-data type, `values` of them to a slot at most; all sides must agree on
-    /// that. [`Options::capacity`] counts slots. A slot takes 16 bytes besides the values.
+    /// that: it makes the message size. [`Options::capacity`] counts slots. A slot takes 16 bytes besides the values, rounded
+    /// up as [`Options::message_size`] says: 30 values of 8 bytes take 256 bytes.
     ///
     /// # Errors
-    /// As [`Options::typed_producer`]; [`Error::Invalid`] for no values, or values of no bytes.
+    /// As [`Options::typed_producer`]; [`Error::Mismatch`] of the message size if others have another number of values
+    /// to a slot; [`Error::Invalid`] for no values, values of no bytes, and a message size that says something else.
     pub fn bulk_producer<T: bytemuck::NoUninit>(
         &self,
         key: impl Into<Key>,
@@ -293,11 +295,17 @@ impl Options {
     }
 
     fn bulk<T>(&self, type_name: &str, values: usize) -> Result<Self> {
-        let bytes = values.checked_mul(size_of::<T>()).filter(|bytes| *bytes != 0).ok_or_else(|| {
-            let detail = format!("{values} values of {} bytes do not make a message", size_of::<T>());
+        let size = size_of::<T>();
+        let invalid = |what_is_wrong: &str| {
+            let detail = format!("{values} values of {size} bytes {what_is_wrong}");
             Error::Invalid { what: "values per slot", detail }
-        })?;
-        self.clone().message_size(bytes as u64).message_type(type_name, size_of::<T>(), align_of::<T>())
+        };
+        let bytes = values.checked_mul(size).filter(|bytes| *bytes != 0);
+        let bytes = bytes.ok_or_else(|| invalid("do not make a message"))? as u64;
+        match self.message_size {
+            Some(said) if said != bytes => Err(invalid(&format!("are not the {said} bytes of message_size"))),
+            _ => self.clone().message_size(bytes).message_type(type_name, size, align_of::<T>()),
+        }
     }
 
     fn participant(&self, key: impl Into<Key>) -> Result<(Arc<Attachment>, Lock)> {

@@ -36,6 +36,8 @@ pub(crate) trait End: Sized {
     fn poll(&self, mem: &Shared) -> Poll;
     /// Likewise, for a loop that spins: disturbs the other side less, and may miss what a poll sees.
     fn glance(&self, mem: &Shared) -> bool;
+    /// Did the last attempt fail because others were faster?
+    fn raced(&mut self) -> bool;
     /// Publishes what others need to see before we sleep or leave; says whether there was anything.
     fn before_sleep(&mut self, mem: &Shared) -> bool;
     /// Ends a claim whose guard was forgotten, or that is open when we leave.
@@ -102,7 +104,7 @@ pub(crate) struct Participant<E: End> {
     pub(crate) cancel: Arc<AtomicBool>,
     /// Somebody of the other side was there when we came, or has been seen since.
     pub(super) seen: bool,
-    /// Joins of the other side when we came.
+    /// Joins of the other side when we came, less those that had failed.
     pub(super) base: u64,
     /// The other side's change counter as we last saw it.
     pub(super) changes: u64,
@@ -152,12 +154,16 @@ impl<E: End> Participant<E> {
         channel.joins(E::SIDE).fetch_add(1, Ordering::Release); // SYNC(joins)
         let other = E::SIDE.other();
         let seen = snapshot.count(other) > 0;
-        let base = channel.joins(other).load(Ordering::Relaxed);
+        let failed = channel.failed(other).load(Ordering::Relaxed); // LOCK is ours: neither changes
+        let base = channel.joins(other).load(Ordering::Relaxed).wrapping_sub(failed);
         let changes = channel.changes(other).load(Ordering::Relaxed);
         channel.set.register(me, E::SIDE, alive).inspect_err(|_| {
-            // Nobody came, and nobody has died: still under LOCK, without which nobody judges what these say.
-            channel.joins(E::SIDE).fetch_sub(1, Ordering::Release); // SYNC(joins)
+            // Nobody came, and nobody has died: still under LOCK, without which nobody judges what these say. Who has seen
+            // the join, and LOCK free since, sees the failure too.
+            channel.failed(E::SIDE).fetch_add(1, Ordering::Relaxed);
             record(record::STATE).store(0, Ordering::Release);
+            // Whom the failure kept from judging who was there before looks again.
+            channel.changes(E::SIDE).fetch_add(1, Ordering::Release); // SYNC(changes)
         })?;
         lock.passed_on();
         let end = E::resume(&channel, me);

@@ -46,10 +46,10 @@ pub struct Producer {
     _not_sync: std::marker::PhantomData<std::cell::Cell<()>>,
 }
 
-/// A batch that was not sent whole.
+/// A batch of messages, or a bulk of values, that was not sent whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SendBatchError {
-    /// How many messages were sent, from the first.
+    /// How many messages (of a bulk: values) were sent, from the first.
     pub sent: usize,
     /// Why the next one was not.
     pub error: SendError,
@@ -57,7 +57,7 @@ pub struct SendBatchError {
 
 impl std::fmt::Display for SendBatchError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} (after {} messages of the batch)", self.error, self.sent)
+        write!(f, "{} ({} of the batch were sent)", self.error, self.sent)
     }
 }
 
@@ -87,6 +87,10 @@ impl End for Sender {
     #[inline]
     fn glance(&self, mem: &Shared) -> bool {
         Sender::glance(self, mem)
+    }
+
+    fn raced(&mut self) -> bool {
+        Sender::raced(self)
     }
 
     fn before_sleep(&mut self, _mem: &Shared) -> bool {
@@ -152,6 +156,7 @@ impl Producer {
                 participant.wait_for(patience, nothing, |p| p.end.claim(p.channel.mem(), want))?
             }
         };
+        participant.spun = false; // of no use to the next call
         participant.chain();
         Ok(claimed)
     }
@@ -176,7 +181,7 @@ impl Producer {
     }
 
     #[inline]
-    fn send_with<E>(
+    pub(super) fn send_with<E>(
         &mut self,
         tag: u32,
         data: &[u8],
@@ -191,7 +196,9 @@ impl Producer {
 
     #[cold]
     fn send_later(&mut self, tag: u32, data: &[u8], patience: Patience) -> Result<(), Stop> {
-        if self.participant.spin_first(patience) && self.send_swiftly(tag, data) {
+        // As in `Consumer::recv_later`.
+        let fits = data.len() <= self.message_size();
+        if fits && self.participant.spin_first(patience) && self.send_swiftly(tag, data) {
             return Ok(());
         }
         self.send_slowly(tag, data, patience)
@@ -208,7 +215,8 @@ impl Producer {
             return Ok(Grant::new(self, len));
         }
         let patience = patience();
-        if self.participant.spin_first(patience) && self.reserve_swiftly(len) {
+        let fits = len <= self.message_size();
+        if fits && self.participant.spin_first(patience) && self.reserve_swiftly(len) {
             return Ok(Grant::new(self, len));
         }
         self.reserve_slowly(len, patience).map_err(error)

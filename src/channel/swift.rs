@@ -8,7 +8,7 @@
 //! Each is compiled for either kind of ring apart: one for both would keep in memory what one has in registers.
 //!
 //! A swift path does not look for others of its own side that sleep ([`Participant::chain`]): nobody who claims at the first
-//! attempt has swallowed the wake-up of another.
+//! attempt has swallowed the wake-up of another. Whoever waited looks, whether it has claimed something or gives up.
 //!
 //! A swift path that can claim nothing has changed nothing, and the slow one begins anew. A claim that takes more than a copy
 //! is left in `met`, and the slow one goes on from there.

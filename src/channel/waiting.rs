@@ -43,7 +43,7 @@ impl<E: End> Participant<E> {
         if !waits || self.met.is_some() || !self.undisturbed() {
             return false;
         }
-        let worth_it = self.spin();
+        let worth_it = self.end.raced() || self.spin();
         self.spun = !worth_it;
         worth_it
     }
@@ -62,13 +62,26 @@ impl<E: End> Participant<E> {
         mut attempt: impl FnMut(&mut Self) -> Result<T, Nothing>,
     ) -> Result<T, Stop> {
         self.tried::<T>(Err(nothing))?;
-        let mut attempt = move |this: &mut Self| {
+        let attempt = move |this: &mut Self| {
             let outcome = attempt(this);
             this.tried(outcome)
         };
         if matches!(patience, Patience::None) {
             return self.glance(attempt);
         }
+        let outcome = self.wait_until(patience, attempt);
+        if outcome.is_err() {
+            // Whoever gives up although something is there passes the wake-up on, as whoever claims does.
+            self.chain();
+        }
+        outcome
+    }
+
+    fn wait_until<T>(
+        &mut self,
+        patience: Patience,
+        mut attempt: impl FnMut(&mut Self) -> Result<Option<T>, Stop>,
+    ) -> Result<T, Stop> {
         let channel = Arc::clone(&self.channel);
         let me = self.me;
         let mut limit = MIDWAY.0;
@@ -91,13 +104,7 @@ impl<E: End> Participant<E> {
                 Waited::Retry => {}
                 Waited::Gone => return Err(self.disconnected()),
                 Waited::TimedOut => return attempt(self)?.ok_or(Stop::TimedOut),
-                Waited::Cancelled => {
-                    // Whoever gives up although something is there passes the wake-up on.
-                    if self.end.poll(channel.mem()) == Poll::Ready {
-                        self.wake(E::SIDE);
-                    }
-                    return Err(Stop::Failed(Error::Cancelled));
-                }
+                Waited::Cancelled => return Err(Stop::Failed(Error::Cancelled)),
             }
             if let Some(done) = attempt(self)? {
                 return Ok(done);

@@ -30,6 +30,8 @@ pub(super) struct End<const CONSUMES: bool> {
     /// All stamps below it, from the cursor on, are claimable.
     frontier: u64,
     outlook: Outlook,
+    /// The last claim in a single attempt lost a race: there was something.
+    pub(super) raced: bool,
     /// Where our last claim ends, and how many slots at its end we have not completed.
     end: u64,
     pub(super) open: u32,
@@ -42,7 +44,14 @@ impl<const CONSUMES: bool> End<CONSUMES> {
         // SYNC(tail), SYNC(head)
         let cursor = shared.word(cursor_of(Self::SIDE)).load(Ordering::Acquire);
         let position = Cursor::from_bits(cursor).position();
-        End { me, frontier: position, outlook: Outlook::new(far(shared)), end: position, open: 0 }
+        End {
+            me,
+            frontier: position,
+            outlook: Outlook::new(far(shared)),
+            raced: false,
+            end: position,
+            open: 0,
+        }
     }
 
     /// How many slots from `position` on can be claimed, up to `want`.
@@ -119,8 +128,17 @@ impl<const CONSUMES: bool> End<CONSUMES> {
     pub(super) fn claim_one(&mut self, shared: &Shared) -> Option<Claim> {
         let seen = self.cursor(shared);
         match self.claimable(shared, seen.position(), 1) {
-            0 => None,
-            _ => self.win(shared, seen, 1),
+            0 => {
+                self.outlook.missed();
+                None
+            }
+            _ => {
+                let claim = self.win(shared, seen, 1);
+                if claim.is_none() {
+                    self.raced = true;
+                }
+                claim
+            }
         }
     }
 

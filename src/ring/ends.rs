@@ -82,6 +82,14 @@ impl Sender {
         either!(self, end => end.abandon(shared, claim))
     }
 
+    /// Whether what failed last was not a miss but a race: others were faster, and what they left may be there now.
+    pub(crate) fn raced(&mut self) -> bool {
+        match self {
+            Self::Spsc(_) => false,
+            Self::Mpmc(end) => end.raced(),
+        }
+    }
+
     /// Clears the own record before leaving. False if something of ours is unfinished: then leave like the dying,
     /// and the others will settle it.
     pub(crate) fn clean(&mut self, shared: &Shared) -> bool {
@@ -185,6 +193,14 @@ impl Receiver {
         match self {
             Self::Spsc(end) => end.publish_free(shared),
             Self::Mpmc(_) => false,
+        }
+    }
+
+    /// As [`Sender::raced`].
+    pub(crate) fn raced(&mut self) -> bool {
+        match self {
+            Self::Spsc(_) => false,
+            Self::Mpmc(end) => end.raced(),
         }
     }
 

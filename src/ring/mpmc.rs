@@ -70,6 +70,10 @@ impl Sender {
         self.0.open = claim.len;
     }
 
+    pub(crate) fn raced(&mut self) -> bool {
+        core::mem::take(&mut self.0.raced)
+    }
+
     pub(crate) fn clean(&mut self, shared: &Shared) -> bool {
         self.0.clean(shared)
     }
@@ -273,6 +277,10 @@ impl Receiver {
     #[inline]
     pub(crate) fn has_adopted(&self, shared: &Shared) -> bool {
         self.adopted(shared).is_some()
+    }
+
+    pub(crate) fn raced(&mut self) -> bool {
+        core::mem::take(&mut self.0.raced)
     }
 
     pub(crate) fn clean(&mut self, shared: &Shared) -> bool {

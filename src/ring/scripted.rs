@@ -4,7 +4,8 @@ use super::probe::killed_after;
 use super::word::{Announcement, Cursor, Phase, Stamp};
 use super::world::memory;
 use super::{
-    Author, Index, Kind, Nothing, Receiver, Sender, Settled, Side, adopt_given, init, occupancy, settle,
+    Author, Index, Kind, Nothing, Receiver, Receives, Sender, Settled, Shared, Side, adopt_given, init,
+    meddled, occupancy, settle,
 };
 use crate::layout::{Geometry, record, shared as at};
 use crate::sync::Ordering;
@@ -180,5 +181,31 @@ fn a_claim_given_back_by_half_is_adopted_whole() {
         assert_eq!((claim.adopted, claim.len()), (true, 3));
         (0..3).for_each(|_| receiver.release(&shared, &mut claim));
         assert_eq!(sender.claim(&shared, 4).unwrap().len(), 4);
+    }
+}
+
+/// A dialogue, in which each answer is taken by a swift path after another one that was too early, was taken for a stream:
+/// with every message a line far ahead was asked for, which the other side was to write.
+#[test]
+fn a_swift_miss_is_a_miss() {
+    for kind in [Kind::Spsc, Kind::Mpmc] {
+        let geometry = Geometry::new(64, 8, 4).unwrap();
+        let (_memory, shared) = memory(geometry);
+        init(&shared, kind, 0);
+        let mut sender = Sender::resume(kind, &shared, Index::new(0, 4).unwrap());
+        let mut receiver = Receiver::resume(kind, &shared, Index::new(1, 4).unwrap());
+        let mut take = move |shared: &Shared| match &mut receiver {
+            Receiver::Spsc(end) => end.take(shared).map(|(mut claim, _)| end.release(shared, &mut claim)),
+            Receiver::Mpmc(end) => end.take(shared).map(|(mut claim, _)| end.release(shared, &mut claim)),
+        };
+        for position in 0..20 {
+            assert!(take(&shared).is_err(), "too early");
+            let mut claim = sender.claim(&shared, 1).unwrap();
+            sender.publish(&shared, &mut claim, 8, 0);
+            let (here, behind) = (geometry.slot(position), geometry.slot(0));
+            let look =
+                move |offset, _: &_| assert!(offset < behind || offset / 16 == here / 16, "{kind:?}: far");
+            assert!(meddled(look, || take(&shared)).is_ok());
+        }
     }
 }

@@ -295,7 +295,11 @@ impl Receives for Receiver {
     #[inline(always)]
     fn take(&mut self, shared: &Shared) -> Result<(Claim, Found), Option<Claim>> {
         let position = self.head;
-        if self.known(shared, 1) == 0 || self.in_hand.is_of(position) {
+        if self.known(shared, 1) == 0 {
+            self.outlook.missed();
+            return Err(None);
+        }
+        if self.in_hand.is_of(position) {
             return Err(None);
         }
         self.start(shared, position, 1);

@@ -2,6 +2,7 @@
 //! them, next to a plain model of what every position holds. It panics as soon as the two differ.
 
 mod finish;
+mod swift;
 
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
@@ -48,6 +49,9 @@ struct Actor {
     role: Role,
     claim: Option<Claim>,
 }
+
+/// From this `how` on a claim is made by the swift path.
+const SWIFT: u8 = 128;
 
 /// One step of a test: who, what, how, and before which store the actor is killed.
 pub(super) type Action = (u8, u8, u8, Option<u8>);
@@ -120,6 +124,12 @@ impl World {
             (_, 2) => self.leave(who, fuse),
             (_, 3 | 4) if self.actors[who].claim.is_none() => self.settle(who, how as usize, fuse),
             (_, 5) if self.actors[who].claim.is_none() => self.adopt_given(who, how as usize, fuse),
+            (Role::Producer(_), _) if how >= SWIFT && self.actors[who].claim.is_none() => {
+                self.claim_one(who, fuse)
+            }
+            (Role::Consumer(_), _) if how >= SWIFT && self.actors[who].claim.is_none() => {
+                self.take(who, fuse)
+            }
             (Role::Producer(_), _) => self.produce(who, how, fuse),
             (Role::Consumer(_), _) => self.consume(who, how, fuse),
         }

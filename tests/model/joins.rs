@@ -3,10 +3,10 @@
 //!
 //! One handle registers, looks, and sleeps until it is woken. Its peers register, leave, or are killed; each comes once,
 //! and may stay away or be stopped for ever before any step. What a peer writes is three steps: LOCK, JOINS, and one
-//! semop(2) for lease, count and LOCK. A release of LOCK, leaving and a death post the handle.
+//! semop(2) for lease, count and LOCK; where that one fails, FAILED, and LOCK given back. A release of LOCK, leaving and
+//! a death post the handle.
 //!
-//! Not modelled: repair and the ring (`wait.rs` has them), and registrations that fail, which lower JOINS again: who
-//! loads it before that and looks at LOCK after it takes the failure for a death.
+//! Not modelled: repair and the ring (`wait.rs` has them).
 
 use crate::bits::{Bits, coded};
 use crate::search::{Liveness, Steps, System, Verdict};
@@ -29,6 +29,16 @@ pub(crate) enum Mutant {
     LockNotConsulted,
     /// The handle loads JOINS after the snapshot.
     JoinsLoadedLast,
+    /// The handle loads FAILED before the snapshot.
+    FailedLoadedFirst,
+    /// What the handle finds when it comes are joins, with those that failed.
+    FailuresInBase,
+    /// Fewer joins than there were when the handle came, less failures, are news as well.
+    FewerAreNews,
+    /// A peer whose registration fails lowers JOINS again.
+    FailureLowersJoins,
+    /// A peer whose registration fails posts nobody when it gives LOCK back.
+    FailurePostsNobody,
     /// The handle drains its tokens with the snapshot, and does not look once more.
     DrainedLast,
     /// The handle registers without LOCK.
@@ -50,18 +60,19 @@ pub(crate) struct Config {
 
 coded! {
     /// What a peer does next.
-    Peer, 3 bits { Lock, Joins, Register, LateJoins, Leave, Gone, }
+    Peer, 3 bits { Lock, Joins, Register, LateJoins, GiveUp, Leave, Gone, }
 }
 
 coded! {
     /// What the handle does next.
-    Pc, 3 bits { Lock, Count, Base, Drain, Joins, Snapshot, Asleep, End, }
+    Pc, 4 bits { Lock, Count, Base, Drain, Joins, Snapshot, Failed, Asleep, End, }
 }
 
 #[derive(Clone, Copy, Default)]
 pub(crate) struct State {
     peer: [Peer; PEERS],
     joins: u8,
+    failed: u8,
     count: u8,
     /// 0, or 1 + its holder.
     lock: u8,
@@ -71,8 +82,11 @@ pub(crate) struct State {
     seen: bool,
     base: u8,
     joined: u8,
+    lost: u8,
     /// By its snapshot, nobody was there and LOCK was free.
     deserted: bool,
+    /// At its snapshot, somebody was there.
+    peopled: bool,
     /// Somebody was there when the handle came, or has been since; so has who died behind JOINS.
     been: bool,
     kills: u8,
@@ -105,12 +119,18 @@ impl Joins {
                 if self.is(Mutant::JoinsBeforeLock) { Peer::Lock } else { Peer::Register }
             }
             Peer::Register => {
+                self.failure(s, i, steps);
                 (t.count, t.lock, t.posted, t.been) = (s.count + 1, 0, true, true);
                 if self.is(Mutant::JoinsAfterLock) { Peer::LateJoins } else { Peer::Leave }
             }
             Peer::LateJoins => {
                 t.joins += 1;
                 Peer::Leave
+            }
+            Peer::GiveUp => {
+                t.lock = 0;
+                t.posted |= !self.is(Mutant::FailurePostsNobody);
+                Peer::Gone
             }
             Peer::Leave => {
                 (t.count, t.posted) = (s.count - 1, true);
@@ -121,12 +141,24 @@ impl Joins {
         steps.may(t, i, s.peer[i].name());
     }
 
+    /// The step that registers a peer fails instead: nobody has come.
+    fn failure(&self, s: &State, i: usize, steps: &mut Steps<State>) {
+        let mut t = *s;
+        if self.is(Mutant::FailureLowersJoins) {
+            t.joins -= 1;
+        } else if !self.is(Mutant::JoinsAfterLock) {
+            t.failed += 1;
+        }
+        t.peer[i] = Peer::GiveUp;
+        steps.may(t, i, "fails to register");
+    }
+
     /// A peer that has something to lose is killed: the kernel takes back lease, count and LOCK, and posts.
     fn kill(&self, s: &State, i: usize, steps: &mut Steps<State>) {
         let mut t = *s;
         match s.peer[i] {
             Peer::Lock | Peer::Gone => return,
-            Peer::Joins => {}
+            Peer::Joins | Peer::GiveUp => {}
             Peer::Register => t.been |= !self.is(Mutant::JoinsAfterLock),
             Peer::LateJoins | Peer::Leave => t.count -= 1,
         }
@@ -153,7 +185,7 @@ impl Joins {
                 Pc::Base
             }
             Pc::Base => {
-                t.base = s.joins;
+                t.base = if self.is(Mutant::FailuresInBase) { s.joins } else { s.joins - s.failed };
                 if usize::from(s.lock) == HANDLE + 1 {
                     t.lock = 0;
                 }
@@ -161,18 +193,23 @@ impl Joins {
             }
             Pc::Drain => {
                 t.posted &= self.is(Mutant::DrainedLast);
-                if self.is(Mutant::JoinsLoadedLast) { Pc::Snapshot } else { Pc::Joins }
+                self.look()[0]
             }
             Pc::Joins => {
                 t.joined = s.joins;
-                if self.is(Mutant::JoinsLoadedLast) { self.judge(&t, steps) } else { Pc::Snapshot }
+                self.next(&t, steps)
             }
             Pc::Snapshot => {
                 t.posted &= !self.is(Mutant::DrainedLast);
                 t.seen |= s.count > 0;
+                t.peopled = s.count > 0;
                 t.deserted = (s.count == 0 || self.is(Mutant::CountNotConsulted))
                     && (s.lock == 0 || self.is(Mutant::LockNotConsulted));
-                if self.is(Mutant::JoinsLoadedLast) { Pc::Joins } else { self.judge(&t, steps) }
+                self.next(&t, steps)
+            }
+            Pc::Failed => {
+                t.lost = s.failed;
+                self.next(&t, steps)
             }
             Pc::Asleep if !s.posted => return,
             Pc::Asleep => Pc::Drain,
@@ -184,17 +221,33 @@ impl Joins {
         steps.go(t, HANDLE, s.pc.name());
     }
 
+    /// What a look loads, in order.
+    fn look(&self) -> [Pc; 3] {
+        match self.0.mutant {
+            Some(Mutant::JoinsLoadedLast) => [Pc::Snapshot, Pc::Failed, Pc::Joins],
+            Some(Mutant::FailedLoadedFirst) => [Pc::Joins, Pc::Failed, Pc::Snapshot],
+            _ => [Pc::Joins, Pc::Snapshot, Pc::Failed],
+        }
+    }
+
+    /// Goes on with the look; judges when it is complete.
+    fn next(&self, s: &State, steps: &mut Steps<State>) -> Pc {
+        let rest = self.look().into_iter().skip_while(|pc| *pc != s.pc).nth(1);
+        rest.unwrap_or_else(|| self.judge(s, steps))
+    }
+
     /// Is the other side gone, by what the handle knows now?
     fn judge(&self, s: &State, steps: &mut Steps<State>) -> Pc {
         let seen = s.seen && !self.is(Mutant::SeenNotConsulted);
-        let joined = s.joined != s.base && !self.is(Mutant::JoinsNotConsulted);
-        if !s.deserted || !(seen || joined) {
+        let (joined, known) = (s.joined, s.base + s.lost);
+        let news = joined > known || joined < known && self.is(Mutant::FewerAreNews);
+        if !s.deserted || !(seen || news && !self.is(Mutant::JoinsNotConsulted)) {
             return Pc::Asleep;
         }
         if !s.been {
             steps.fail("the end before anybody has been there");
         }
-        if s.count > 0 {
+        if s.peopled {
             steps.fail("the end with somebody there");
         }
         Pc::End
@@ -212,10 +265,11 @@ impl System for Joins {
     fn layout(&self, s: &mut State, bits: &mut Bits) {
         s.peer[..self.0.peers].iter_mut().for_each(|peer| peer.pass(bits));
         s.pc.pass(bits);
-        for field in [&mut s.joins, &mut s.count, &mut s.lock, &mut s.base, &mut s.joined, &mut s.kills] {
+        let words = [&mut s.joins, &mut s.failed, &mut s.count, &mut s.lock];
+        for field in words.into_iter().chain([&mut s.base, &mut s.joined, &mut s.lost, &mut s.kills]) {
             bits.field(field, 3);
         }
-        for flag in [&mut s.posted, &mut s.seen, &mut s.deserted, &mut s.been] {
+        for flag in [&mut s.posted, &mut s.seen, &mut s.deserted, &mut s.peopled, &mut s.been] {
             bits.flag(flag);
         }
     }
@@ -248,8 +302,9 @@ impl System for Joins {
 
     fn show(&self, s: &State) -> String {
         let peers: Vec<_> = s.peer[..self.0.peers].iter().map(|peer| peer.name()).collect();
-        let shared = format!("joins {}, count {}, LOCK {}", s.joins, s.count, s.lock);
-        let known = format!("base {}, seen {}, joined {}, posted {}", s.base, s.seen, s.joined, s.posted);
+        let shared = format!("joins {}, failed {}, count {}, LOCK {}", s.joins, s.failed, s.count, s.lock);
+        let known = format!("base {}, seen {}, joined {}, lost {}", s.base, s.seen, s.joined, s.lost);
+        let known = format!("{known}, posted {}", s.posted);
         format!("{shared}; handle {} ({known}); {}", s.pc.name(), peers.join(", "))
     }
 }

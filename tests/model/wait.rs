@@ -107,8 +107,12 @@ pub(crate) struct Config {
     pub(crate) outsider: bool,
     /// How often a consumer may give its message back.
     pub(crate) gives: u8,
-    /// A call begins with an attempt in one go if none of its side sleep. It passes no wake-up on.
+    /// A call begins with an attempt in one go, which passes no wake-up on: only who has waited does.
     pub(crate) swift: bool,
+    /// Slots that a producer, and messages that a consumer claims and completes together, if they are there; with more
+    /// than one no call begins in one go. Only where nobody is harmed and nothing given back.
+    pub(crate) sends: u8,
+    pub(crate) takes: u8,
     /// Allowed variant: the bit is set before the park word.
     pub(crate) bit_first: bool,
     /// Allowed variant: disarming clears the bit before the park word.
@@ -135,6 +139,8 @@ pub(crate) const BASE: Config = Config {
     outsider: false,
     gives: 0,
     swift: false,
+    sends: 1,
+    takes: 1,
     bit_first: false,
     clear_bit_first: false,
     lowest_first: false,
@@ -155,6 +161,8 @@ impl Wait {
         let members = config.producers + config.consumers;
         assert!(members <= MEMBERS && config.producers <= 3 && config.consumers <= 3);
         assert!(usize::from(config.items) <= ITEMS);
+        let harmless = config.kills + config.stops + config.gives == 0;
+        assert!(harmless || config.sends.max(config.takes) == 1);
         let mut renumberings = vec![];
         for producers in permutations(0, config.producers) {
             for consumers in permutations(config.producers, members) {
@@ -210,6 +218,7 @@ impl Wait {
             p.pc.pass(bits);
             bits.field(&mut p.pos, 3);
             bits.field(&mut p.buf, 3);
+            bits.field(&mut p.more, if self.config.sends.max(self.config.takes) > 1 { 2 } else { 0 });
             let gifts = if self.config.gives > 0 { 3 } else { 0 };
             let end = bits.at() + 13 + gifts;
             if p.wakes() {

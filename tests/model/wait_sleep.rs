@@ -102,7 +102,7 @@ impl Wait {
                 "disarm: bitmap"
             }
             Pc::Caller => {
-                t.part[i].pc = self.call();
+                t.part[i].pc = self.call(i);
                 steps.go(t, i, "time-out reported; calls again");
                 t = *s;
                 self.flush(&mut t, i);

@@ -23,7 +23,7 @@ coded! {
         Top, ChainBits, ChainRing, Publish, Pick, Post, Mark,
         Look, MarkDead, TryLock, Arm, ArmRest, Barrier, Ring, Sleep,
         Disarm, DisarmRest, LastTry, Caller, Parked, Leave, LeaveRest, Done,
-        Repair, Settle, Unlock, Blocked, RingFirst, Gone, Call, Swift,
+        Repair, Settle, Unlock, Blocked, RingFirst, Gone, Swift,
     }
 }
 
@@ -36,10 +36,12 @@ coded! {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Part {
     pub(crate) pc: Pc,
-    /// One more than the position claimed.
+    /// One more than the position claimed; the last one of several.
     pub(crate) pos: u8,
-    /// One more than the position of the buffered store.
+    /// One more than the position of the buffered store; likewise.
     pub(crate) buf: u8,
+    /// How many more positions before it were claimed with it.
+    pub(crate) more: u8,
     /// Waking: sleepers left to try, targets, targets whose park word is unchanged, wake-ups owed.
     pub(crate) left: u8,
     pub(crate) targets: u8,

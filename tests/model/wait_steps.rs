@@ -9,8 +9,9 @@ impl Wait {
     pub(crate) fn flush(&self, s: &mut State, i: usize) {
         let p = &mut s.part[i];
         if p.buf > 0 {
-            s.slot[usize::from(p.buf) - 1] = if self.produces(i) { Slot::Ready } else { Slot::Freed };
-            p.buf = 0;
+            let last = usize::from(std::mem::take(&mut p.buf)) - 1;
+            let first = last - usize::from(std::mem::take(&mut p.more));
+            s.slot[first..=last].fill(if self.produces(i) { Slot::Ready } else { Slot::Freed });
         }
     }
 
@@ -64,15 +65,20 @@ impl Wait {
         }
     }
 
+    /// How many positions participant `i` claims at most.
+    fn most(&self, i: usize) -> u8 {
+        if self.produces(i) { self.config.sends } else { self.config.takes }
+    }
+
     /// Where a call begins.
-    pub(crate) fn call(&self) -> Pc {
-        if self.config.swift { Pc::Call } else { Pc::Top }
+    pub(crate) fn call(&self, i: usize) -> Pc {
+        if self.config.swift && self.most(i) == 1 { Pc::Swift } else { Pc::Top }
     }
 
     /// An operation returns; the caller may come back or stay away for ever.
     fn finish(&self, mut t: State, i: usize, what: &'static str, steps: &mut Steps<State>) {
         t.part[i].end_wake();
-        (t.part[i].pos, t.part[i].pc) = (0, self.call());
+        (t.part[i].pos, t.part[i].pc) = (0, self.call(i));
         steps.go(t, i, what);
         self.flush(&mut t, i);
         t.part[i].pc = Pc::Parked;
@@ -105,12 +111,6 @@ impl Wait {
     /// The next step of participant `i`.
     pub(crate) fn participant(&self, s: &State, i: usize, steps: &mut Steps<State>) {
         match s.part[i].pc {
-            Pc::Call => {
-                let mut t = *s;
-                let alone = s.bits & self.side(self.produces(i)) == 0;
-                t.part[i].pc = if alone { Pc::Swift } else { Pc::Top };
-                steps.go(t, i, "call: sleepers on my side?");
-            }
             Pc::Top | Pc::Swift | Pc::LastTry | Pc::ChainBits | Pc::ChainRing | Pc::Publish => {
                 self.operate(s, i, steps);
             }
@@ -185,19 +185,28 @@ impl Wait {
                 if produces && self.space(s) {
                     self.flush(&mut t, i);
                     t.tail += 1;
+                    while t.part[i].more + 1 < self.most(i) && t.tail < items && self.space(&t) {
+                        t.tail += 1;
+                        t.part[i].more += 1;
+                    }
                     (t.part[i].pos, t.part[i].pc) = (t.tail, then);
-                    "claims a slot"
+                    "claims a slot, or several"
                 } else if !produces && self.takeable(s) {
                     let at = usize::from(t.head);
                     self.flush(&mut t, i);
                     t.head += 1;
                     if t.slot[at] == Slot::Ready {
                         t.slot[at] = Slot::Taken;
+                        while t.part[i].more + 1 < self.most(i) && self.takeable(&t) {
+                            t.slot[usize::from(t.head)] = Slot::Taken;
+                            t.head += 1;
+                            t.part[i].more += 1;
+                        }
                         (t.part[i].pos, t.part[i].pc) = (t.head, then);
                     } else if pc == Pc::Swift {
                         t.part[i].pc = Pc::Top;
                     }
-                    "claims a message, or skips a tombstone"
+                    "claims a message or several, or skips a tombstone"
                 } else if !produces && s.lock == 0 && pc != Pc::Swift && self.gift(s).is_some() {
                     return;
                 } else {

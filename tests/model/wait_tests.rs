@@ -23,26 +23,40 @@ hold! { Wait if true;
 }
 
 hold! { Wait if true;
-    swift_one_to_one: 6694, Config { kills: 1, stops: 1, timeouts: 1, swift: true, ..BASE };
-    swift_one_to_two: 122017, Config { kills: 1, stops: 1, cycles: true, swift: true, ..ONE_TO_TWO };
-    swift_two_to_one: 15618, Config { kills: 1, stops: 1, cycles: true, swift: true, ..MANY_TO_ONE };
+    swift_one_to_one: 5523, Config { kills: 1, stops: 1, timeouts: 1, swift: true, ..BASE };
+    swift_one_to_two: 98272, Config { kills: 1, stops: 1, cycles: true, swift: true, ..ONE_TO_TWO };
+    swift_two_to_one: 10777, Config { kills: 1, stops: 1, cycles: true, swift: true, ..MANY_TO_ONE };
 }
 
 hold! { Wait if full();
-    swift_two_for_two: 598372, Config { kills: 1, stops: 1, cycles: true, swift: true, ..TWO_FOR_TWO };
-    swift_two_for_two_outsider: 1498498, Config {
+    swift_two_for_two: 474443, Config { kills: 1, stops: 1, cycles: true, swift: true, ..TWO_FOR_TWO };
+    swift_two_for_two_outsider: 1206886, Config {
         kills: 1, timeouts: 1, outsider: true, swift: true, ..TWO_FOR_TWO
     };
-    swift_two_from_two: 487401, Config {
+    swift_two_from_two: 380570, Config {
         slots: 1, kills: 1, stops: 1, cycles: true, swift: true, ..TWO_FROM_TWO
     };
-    swift_two_to_two_one_stopped: 5540838, Config { stops: 1, swift: true, ..TWO_TO_TWO };
-    swift_two_to_two_one_death: 3358600, Config { kills: 1, swift: true, ..TWO_TO_TWO };
-    swift_two_to_two_one_woken: 938886, Config { wake: 1, swift: true, ..TWO_TO_TWO };
-    swift_one_to_three_one_woken: 2786848, Config {
+    swift_two_to_two_one_stopped: 3968667, Config { stops: 1, swift: true, ..TWO_TO_TWO };
+    swift_two_to_two_one_death: 2587881, Config { kills: 1, swift: true, ..TWO_TO_TWO };
+    swift_two_to_two_one_woken: 664394, Config { wake: 1, swift: true, ..TWO_TO_TWO };
+    swift_one_to_three_one_woken: 2080763, Config {
         items: 2, slots: 2, consumers: 3, wake: 1, swift: true, ..BASE
     };
-    swift_giving_back: 429283, Config {
+    swift_two_for_two_timeouts: 773796, Config { timeouts: 2, stops: 1, swift: true, ..TWO_FOR_TWO };
+    /// Several messages with one wake-up, taken one by one; several slots freed with one, filled one by one.
+    swift_from_a_batch: 5919432, Config {
+        items: 3, slots: 3, consumers: 3, sends: 3, timeouts: 1, wake: 1, swift: true, ..BASE
+    };
+    swift_from_batches: 5203761, Config {
+        items: 3, sends: 2, wake: 1, swift: true, ..TWO_TO_TWO
+    };
+    swift_after_a_batch: 11251471, Config {
+        items: 4, slots: 2, producers: 3, takes: 2, wake: 1, swift: true, ..BASE
+    };
+    swift_after_batches: 11168669, Config {
+        items: 3, takes: 2, wake: 1, swift: true, ..TWO_TO_TWO
+    };
+    swift_giving_back: 350462, Config {
         gives: 1, stops: 1, outsider: true, cycles: true, swift: true, ..ONE_TO_TWO
     };
 }

@@ -153,7 +153,7 @@ impl System for Wait {
 
     fn start(&self) -> State {
         let mut start = State::default();
-        start.part[..self.members].iter_mut().for_each(|p| p.pc = self.call());
+        start.part[..self.members].iter_mut().enumerate().for_each(|(i, p)| p.pc = self.call(i));
         start
     }
 
