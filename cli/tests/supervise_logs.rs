@@ -4,11 +4,13 @@
 mod common;
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use common::supervised::*;
 use common::*;
+use nix::sys::resource::{Resource, setrlimit};
 
 /// Writes lines for ever, and says now and then how far it is.
 const COUNTS: &str =
@@ -160,4 +162,17 @@ fn a_service_that_is_renamed_keeps_its_log() {
     assert_eq!(set.runs("new").len(), 1);
     set.end();
     assert_eq!(set.fifo("a.log"), None);
+}
+
+/// The kernel ended the supervisor, and every successor.
+#[test]
+fn a_limit_on_the_size_of_files_stops_nobody() {
+    let mut set = Supervised::new(&service("a", "yes | head -c 20000; exec sleep 1000", "log = 'a.log'"));
+    let mut command = set.command();
+    let limit = || Ok(setrlimit(Resource::RLIMIT_FSIZE, 8192, 8192)?);
+    // SAFETY: a system call only.
+    unsafe { command.pre_exec(limit) };
+    set.adopt(command.spawn().unwrap());
+    set.until_said("a.log cannot be written (File too large");
+    set.end();
 }

@@ -107,6 +107,25 @@ fn a_standby_takes_over_with_the_configuration_that_holds_then() {
     set.end();
 }
 
+/// It waited for another writer, and for nothing else.
+#[test]
+fn a_configuration_that_came_through_a_pipe_is_not_waited_for() {
+    let mut set = Supervised::new(&service("a", SLEEP, ""));
+    let (text, pipe) = (set.read("services.toml"), set.directory.join("services.toml"));
+    std::fs::remove_file(&pipe).unwrap();
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| std::fs::write(&pipe, &text).unwrap());
+        set.supervise();
+    });
+    set.until_run("a", 1);
+    signal(set.last(), libc::SIGHUP);
+    set.until_said("the configuration stays as it was");
+    set.tell("restart", "a").ok();
+    set.until_run("a", 2);
+    set.end();
+}
+
 /// Nobody read what it wrote until it was started again, which it was not: it waited for that.
 #[test]
 fn who_cannot_be_heard_at_first_is_heard_later() {

@@ -18,22 +18,24 @@ fn signals() -> SigSet {
 }
 
 /// Blocks them from now on; children start with none blocked. SIGCHLD is not to be ignored, as whoever started us perhaps
-/// did: then children would leave no status, and their numbers would not wait until we have taken it (waitpid(2)).
+/// did: then children would leave no status, and their numbers would not wait until we have taken it (waitpid(2)). A log that
+/// may not grow (RLIMIT_FSIZE) is an error, and not the end of us.
 pub(crate) fn block() -> io::Result<()> {
-    restore(Signal::SIGCHLD as i32);
+    dispose(libc::SIGCHLD, libc::SIG_DFL);
+    dispose(libc::SIGXFSZ, libc::SIG_IGN);
     Ok(sigprocmask(SigmaskHow::SIG_BLOCK, Some(&signals()), None)?)
 }
 
 /// Lets a program begin as usual, and not with what whoever started us ignored; called between fork and exec.
 pub(crate) fn begin_anew() -> io::Result<()> {
-    (1..=libc::SIGRTMAX()).for_each(restore);
+    (1..=libc::SIGRTMAX()).for_each(|signal| dispose(signal, libc::SIG_DFL));
     Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
 }
 
-/// What the kernel does by itself, from now on. Some signals can be changed by nobody.
-fn restore(signal: i32) {
+/// What the kernel is to do with a signal: SIG_DFL or SIG_IGN. Some can be changed by nobody.
+fn dispose(signal: i32, how: libc::sighandler_t) {
     // SAFETY: a system call, and no function of ours that would be called.
-    let _not_to_be_changed = unsafe { libc::signal(signal, libc::SIG_DFL) };
+    let _not_to_be_changed = unsafe { libc::signal(signal, how) };
 }
 
 /// Where blocked signals are read.

@@ -1,11 +1,13 @@
 //! A configuration from a TOML file: all of its errors, or none.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::libc::O_NONBLOCK;
 use nix::unistd::{User, geteuid};
 use semring::heartbeat::{BOARD_VARIABLE, SERVICE_VARIABLE};
 use semring::segment::Key;
@@ -24,18 +26,24 @@ use crate::supervise::schedule::Schedule;
 /// Largest file that is read: many times what so many services need.
 const MOST_BYTES: u64 = 16 << 20;
 
-/// Reads a configuration. Paths in it count from the directory of the file.
+/// Reads a configuration, be it from a pipe. Paths in it count from the directory of the file.
 pub(crate) fn read(file: &Path) -> Result<Config, Vec<Fault>> {
+    read_as(file, 0)
+}
+
+/// Reads a configuration, with flags for open(2).
+fn read_as(file: &Path, flags: i32) -> Result<Config, Vec<Fault>> {
     let shown = file.display().to_string();
-    let source = text(file, &shown).map_err(|fault| vec![fault])?;
+    let source = text(file, &shown, flags).map_err(|fault| vec![fault])?;
     let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let directory = std::path::absolute(directory).map_err(|error| vec![errors::whole(&shown, error)])?;
     parse(&source, &shown, &directory)
 }
 
-/// The configuration of a board as it is now, if it can be had; what is wrong with it is said.
+/// The configuration of a board as it is now, if it can be had; what is wrong with it is said. A pipe whose writer is gone is
+/// not waited for.
 pub(crate) fn read_again(file: &Path, board: &str, events: Events) -> Option<Config> {
-    match read(file) {
+    match read_as(file, O_NONBLOCK) {
         Ok(config) if config.board == board => return Some(config),
         Ok(Config { board: new, .. }) => {
             events
@@ -47,11 +55,12 @@ pub(crate) fn read_again(file: &Path, board: &str, events: Events) -> Option<Con
     None
 }
 
-/// What is in a file, be it a pipe.
-fn text(file: &Path, shown: &str) -> Result<String, Fault> {
+/// What is in a file.
+fn text(file: &Path, shown: &str, flags: i32) -> Result<String, Fault> {
     let read = || {
         let mut bytes = Vec::new();
-        File::open(file)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(file)?;
+        file.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
         Ok::<_, std::io::Error>(bytes)
     };
     let bytes =
