@@ -54,19 +54,10 @@ fn lines_with(chosen: impl Fn(&str) -> bool, words: &[&str]) -> Vec<String> {
 
 /// Files of unit tests and models: they stand on everything.
 fn is_test(path: &str) -> bool {
-    [
-        "tests.rs",
-        "testing.rs",
-        "finish.rs",
-        "scripted.rs",
-        "world.rs",
-        "hostile.rs",
-        "models.rs",
-        "modelled.rs",
-    ]
-    .iter()
-    .any(|end| path.ends_with(end))
-        || path.contains("/models/")
+    ["tests.rs", "testing.rs", "scripted.rs", "world.rs", "hostile.rs", "models.rs", "modelled.rs"]
+        .iter()
+        .any(|end| path.ends_with(end))
+        || ["/models/", "/world/"].iter().any(|folder| path.contains(folder))
 }
 
 /// The rings, the table's records and index and the protocol of sleeping and waking are algorithms over atomics: they know

@@ -188,12 +188,26 @@ impl Running<'_> {
 }
 
 /// The signal of the parent's death comes with the end of the thread that made us; its other threads may take a moment
-/// longer, and are our parent until then (prctl(2), PR_SET_PDEATHSIG).
+/// longer, on a busy machine a long one, and are our parent until then (prctl(2), PR_SET_PDEATHSIG). A parent that lives
+/// has sent no such signal: then it was somebody else's.
 fn becomes_orphan(parent: u32) -> bool {
-    (0..20).any(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-        is_orphan(parent)
-    })
+    const STEP: Duration = Duration::from_millis(10);
+    for waited in 0..1000 {
+        if is_orphan(parent) {
+            return true;
+        }
+        if waited >= 20 && !is_dying(parent) {
+            break;
+        }
+        std::thread::sleep(STEP);
+    }
+    is_orphan(parent)
+}
+
+/// Has the first thread of a process ended (proc_pid_stat(5)), and not all of them?
+fn is_dying(process: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with(['Z', 'X']))
 }
 
 /// The parent hands the shared memory over as standard input, and the pipe, whichever end, as standard output.
