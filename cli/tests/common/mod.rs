@@ -6,6 +6,7 @@
 pub(crate) mod supervised;
 
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
@@ -19,6 +20,14 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 pub(crate) fn semring<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_semring"));
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A shell without job control starts what runs in the background, these tests maybe, with SIGINT ignored.
+    let heed = || {
+        // SAFETY: a system call.
+        unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
+        Ok(())
+    };
+    // SAFETY: the closure makes a system call only.
+    unsafe { command.pre_exec(heed) };
     command
 }
 
