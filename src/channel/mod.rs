@@ -2,7 +2,7 @@
 //!
 //! [`options`] says what is asked for; [`lifecycle`] opens, creates and removes it, a `pair` of [`set`] and segment
 //! ([`header`]), under its [`lock`]; [`participant`] registers and runs the loop around blocking calls, over [`recovery`];
-//! [`producer`], [`consumer`], [`grant`], [`lease`], [`typed`], [`bulk`] and [`observer`] are what users hold.
+//! [`producer`], [`consumer`] (over [`receipt`]), [`grant`], [`lease`], [`typed`], [`bulk`] and [`observer`] are what users hold.
 
 mod attachment;
 mod batch;
@@ -22,6 +22,7 @@ mod options;
 mod pace;
 mod participant;
 mod producer;
+mod receipt;
 mod recovery;
 mod set;
 mod status;

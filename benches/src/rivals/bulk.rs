@@ -51,8 +51,10 @@ impl<const N: usize> ends::Tx<N> for Tx<N> {
 }
 
 impl<const N: usize> ends::Rx<N> for Rx<N> {
-    fn recv(&mut self, _message: &mut [u8; N]) {
-        unimplemented!("bulks are received in batches");
+    fn recv(&mut self, message: &mut [u8; N]) {
+        let values = self.0.recv().expect("recv");
+        assert_eq!(values.len(), 1, "one message to a slot, unless there are batches");
+        *message = values[0];
     }
 
     #[inline]
