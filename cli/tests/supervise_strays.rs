@@ -84,9 +84,8 @@ fn a_successor_ends_what_is_left_before_it_starts_another() {
     set.end();
 }
 
-/// Without their board, which said that they run, all were started again.
-#[test]
-fn what_runs_without_a_board_ends_before_another_one_starts() {
+/// A service that takes its time to end, whose supervisor was killed and whose board was removed; and its main process.
+fn left_without_a_board() -> (Supervised, i32) {
     let mut set = Supervised::new(&service("a", TAKES_TIME, "restart = 'never'"));
     set.supervise();
     set.until_run("a", 1);
@@ -94,6 +93,13 @@ fn what_runs_without_a_board_ends_before_another_one_starts() {
     let main = set.alive("a").unwrap();
     set.kill_supervisor();
     set.board().unwrap().remove().unwrap();
+    (set, main)
+}
+
+/// Without their board, which said that they run, all were started again.
+#[test]
+fn what_runs_without_a_board_ends_before_another_one_starts() {
+    let (mut set, main) = left_without_a_board();
     assert!(lives(main));
     set.supervise();
     set.until_said("which end first");
@@ -110,13 +116,7 @@ fn what_runs_without_a_board_ends_before_another_one_starts() {
 /// Nor is that done before they have ended, or was for a successor.
 #[test]
 fn stop_waits_for_what_runs_without_a_board() {
-    let mut set = Supervised::new(&service("a", TAKES_TIME, "restart = 'never'"));
-    set.supervise();
-    set.until_run("a", 1);
-    until_begun(&set, 1);
-    let main = set.alive("a").unwrap();
-    set.kill_supervisor();
-    set.board().unwrap().remove().unwrap();
+    let (mut set, main) = left_without_a_board();
     set.supervise();
     set.until_said("which end first");
     set.kill_supervisor();
